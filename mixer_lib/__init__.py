@@ -1,0 +1,1 @@
+"""MLP-Mixer for image classification: one room per idea, in the order of the book."""
