@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .data_files import find_files, unpickle_arrays
+from .data_files import find_files
 from .published import CIFAR10, CIFAR100, MNIST
+from .trusted_files import unpickle_arrays
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,24 +1,14 @@
-"""The files a data set is published as: where they are looked for, how they are checked and read.
+"""Where the files of a published data set are looked for: the reader's folder, caches, a download."""
 
-No file is trusted: its published sum is checked first, and pickles are read by an unpickler that knows
-only NumPy arrays and plain containers.
-"""
-
-import hashlib
-import io
 import os
-import pickle
-import tarfile
 import threading
-import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from .published import Published
+from .trusted_files import LARGEST_FILE, checked, read_archive
 
-LARGEST_FILE = 256 * 2**20  # bytes; the largest file of these data sets, an archive, has 170 million
 SECONDS_TO_ANSWER = 6  # of a download's host, so that a missing network is told within ten seconds
 
 
@@ -33,7 +23,7 @@ def find_files(published: Published, data_dir=None) -> dict:
     if named:
         return _read_place(published, Path(named).expanduser())
     refused = []
-    for folder in [keras_cache(), *_kaggle_folders()]:
+    for folder in chain([keras_cache()], _kaggle_folders()):
         try:
             return _read_place(published, folder)
         except FileNotFoundError:
@@ -67,51 +57,18 @@ def _kaggle_folders(deepest: int = 5, most_subfolders: int = 100) -> Iterator[Pa
 def _read_place(published: Published, place: Path) -> dict:
     """The files from one archive or folder (which may hold the data set's own folder or its archive)."""
     if place.is_file() and published.archives:
-        return _read_archive(published, place)
+        return read_archive(published, place)
     inner = published.folder
     for folder in (place, place / inner, place / f"{inner}-target" / inner):
         if all((folder / name).is_file() for name in published.files):
-            return {name: _checked(folder / name, md5) for name, md5 in published.files.items()}
+            return {name: checked(folder / name, md5) for name, md5 in published.files.items()}
     for name in published.archives:
         if (place / name).is_file():
-            return _read_archive(published, place / name)
+            return read_archive(published, place / name)
     raise FileNotFoundError(
         f"{published.name} was looked for in {place} and is not there: expected {published.wanted}. "
         f"Name another folder (DATA=<folder>, data_dir=... or MIXER_DATA), or none to use {published.url}."
     )
-
-
-def _checked(path: Path, published_sum: str) -> bytes:
-    """A file's bytes, if they have the published sum (MD5 or SHA-256, told apart by length)."""
-    size = path.stat().st_size
-    content = path.read_bytes() if size <= LARGEST_FILE else b""
-    algorithm = "md5" if len(published_sum) == 32 else "sha256"
-    found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
-    if found != published_sum:
-        page = " It looks like a web page." if content.lstrip()[:1] == b"<" else ""
-        raise ValueError(
-            f"{path} ({size:,} bytes) is not the published file: its {algorithm} is {found}, "
-            f"not {published_sum}.{page} Delete it and fetch it again."
-        )
-    return content
-
-
-def _read_archive(published: Published, path: Path) -> dict:
-    """The data set's own files out of its archive; nothing is extracted to disk."""
-    content = _checked(path, published.archive_sum)
-    names = {f"{published.folder}/{name}": name for name in published.files}
-    files = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            for member in archive:
-                if member.name in names and member.isfile() and member.size <= LARGEST_FILE:
-                    files[names[member.name]] = archive.extractfile(member).read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as a .tar.gz archive: {error}. Fetch it again.") from error
-    for name, md5 in published.files.items():
-        if hashlib.md5(files.get(name, b""), usedforsecurity=False).hexdigest() != md5:
-            raise ValueError(f"{path} does not hold {published.folder}/{name} as published. Fetch it again.")
-    return files
 
 
 def _downloaded(published: Published, refused: list) -> dict:
@@ -128,9 +85,10 @@ def _downloaded(published: Published, refused: list) -> dict:
         also = "".join(f"\nPassed over: {reason}" for reason in refused)
         raise FileNotFoundError(
             f"{published.name} is not to be had: it is neither in Keras's cache ({cache}) nor under "
-            f"{kaggle_root()}, and its download failed ({error}).{also}\nWays out: name a folder that holds "
-            f"{published.wanted}, with DATA=<folder> for make or data_dir=... in Python; fetch "
-            f"{published.url} in another way and name its folder; or run every chapter on embedded data with `make quick`."
+            f"{kaggle_root()}, and its download failed ({error}).{also}\n"
+            f"Ways out: name the place of {published.wanted}, with DATA=<folder> for make or data_dir=... in "
+            f"Python; fetch {published.url} in another way and name its folder; or run every chapter on "
+            "embedded data with `make quick`."
         ) from error
     return _read_place(published, path)
 
@@ -142,6 +100,7 @@ def download(url: str, published_sum: str, target: Path) -> None:
     answer = _answer(url)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    answer.raw.headers.pop("content-encoding", None)  # some hosts declare it; an archive stays as it is
     total = int(answer.headers.get("content-length", 0)) or None
     try:
         with answer, part.open("wb") as out:
@@ -150,59 +109,35 @@ def download(url: str, published_sum: str, target: Path) -> None:
                     if out.write(chunk) and out.tell() > LARGEST_FILE:
                         raise ValueError(f"{url} sends more than {LARGEST_FILE:,} bytes")
                     bar.update(len(chunk))
-        _checked(part, published_sum)
+        checked(part, published_sum)
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _answer(url: str):
-    """The open answer of a host, or ConnectionError in time.
+    """A host's open answer, or ConnectionError within SECONDS_TO_ANSWER.
 
-    A thread, because no timeout of `requests` covers a name server that never answers.
+    Asked in a thread, because no timeout of `requests` covers a name server that never answers.
     """
     import requests
 
-    outcome = {}
+    outcome = {"error": f"no answer within {SECONDS_TO_ANSWER} seconds"}
 
     def ask():
         try:
-            outcome["answer"] = requests.get(url, stream=True, timeout=(SECONDS_TO_ANSWER, 30))
+            outcome["answer"] = requests.get(
+                url, stream=True, timeout=(SECONDS_TO_ANSWER, 30), headers={"Accept-Encoding": "identity"}
+            )
         except requests.RequestException as error:
+            while error.__context__:  # the first cause says it best: no such host, refused, bad certificate
+                error = error.__context__
             outcome["error"] = error
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(SECONDS_TO_ANSWER)
     if "answer" not in outcome:
-        raise ConnectionError(outcome.get("error") or f"{url} gave no answer in {SECONDS_TO_ANSWER} seconds")
+        raise ConnectionError(f"{url}: {outcome['error']}")
     outcome["answer"].raise_for_status()
     return outcome["answer"]
-
-
-# NumPy 1 and 2 name the module of this function differently; pickles may hold either name.
-_rebuild_array = np.empty(0).__reduce__()[0]
-_KNOWN = {
-    ("numpy.core.multiarray", "_reconstruct"): _rebuild_array,
-    ("numpy._core.multiarray", "_reconstruct"): _rebuild_array,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return _KNOWN[module, name]
-
-
-def unpickle_arrays(content: bytes, name: str):
-    """What a pickle of arrays and plain containers holds; text of Python 2 comes as bytes.
-
-    Errors: ValueError for anything else, before it could run.
-    """
-    try:
-        return _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-    except Exception as error:  # a broken pickle can raise nearly anything
-        raise ValueError(f"{name} is not a pickle of arrays and plain containers: {error}.") from error
