@@ -4,7 +4,9 @@ import dataclasses
 
 import keras
 
-from .layers import LAYER_NORM_EPSILON, Augment, Dropout, MixerBlock, Patches, _positive_integer, _rate
+from .checks import positive_integer, rate
+from .layers import LAYER_NORM_EPSILON, MixerBlock, Patches
+from .noise import Augment, Dropout
 
 AUGMENT_ZOOM = 0.2
 
@@ -48,9 +50,9 @@ class MixerConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type in (int, "int"):
-                _positive_integer(field.name, value)
+                positive_integer(field.name, value)
             elif field.type in (float, "float"):
-                _rate(field.name, value)
+                rate(field.name, value)
             elif not isinstance(value, bool):
                 raise ValueError(f"{field.name} must be True or False. Received: {value!r}.")
         if self.hidden_dim % 2:
@@ -145,3 +147,12 @@ def build_classifier(config, adapt_to=None):
     initializer = "zeros" if config.zero_head else "glorot_uniform"
     logits = keras.layers.Dense(config.num_classes, kernel_initializer=initializer, name="head")(x)
     return keras.Model(images, logits, name="mixer")
+
+
+def multiply_adds(config):
+    """Multiply-adds for one image: every dense layer's inputs x outputs, times how often it is applied."""
+    patches, width = config.num_patches, config.hidden_dim
+    embed = patches * config.patch_size**2 * 3 * width
+    tokens = width * 2 * patches * config.tokens_mlp_dim
+    channels = patches * 2 * width * config.channels_mlp_dim
+    return embed + config.num_blocks * (tokens + channels) + width * config.num_classes

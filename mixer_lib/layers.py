@@ -1,28 +1,14 @@
-"""Patches, the two mixings, dropout and augmentation: the pieces of a Mixer.
+"""Patches and the two mixings: the pieces of a Mixer.
 
 Shapes: B images in a batch, H x W pixels, C channels, P the side of a patch, S = H/P * W/P patches.
 """
 
 import keras
-import numpy as np
 
-from .worlds import SeedGenerator, ops, randint, uniform
+from .checks import positive_integer, rate
+from .noise import Dropout, StochasticDepth
 
 LAYER_NORM_EPSILON = 1e-6
-
-
-def _positive_integer(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
-    return int(value)
-
-
-def _rate(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ValueError(
-            f"{name} must be a fraction from 0 up to, but not including, 1 (0.2 drops a fifth). Received: {value!r}."
-        )
-    return float(value)
 
 
 @keras.utils.register_keras_serializable("mixer_lib")
@@ -43,7 +29,7 @@ class Patches(keras.layers.Layer):
 
     def __init__(self, patch_size, **kwargs):
         super().__init__(**kwargs)
-        self.patch_size = _positive_integer("patch_size", patch_size)
+        self.patch_size = positive_integer("patch_size", patch_size)
 
     def build(self, input_shape):
         _, height, width, channels = input_shape
@@ -74,71 +60,6 @@ class Patches(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("mixer_lib")
-class Dropout(keras.layers.Layer):
-    """Dropout whose masks cost half the random numbers of Keras's layer.
-
-    One random whole number below 2**30 decides two values, 15 bits each, so the rate is exact to 1/32768. Drawing
-    masks is a third of a training step on a CPU; halving it changes nothing that is learned.
-
-    Args:
-        rate: fraction of values set to zero in training; the others are scaled by 1 / (1 - rate).
-
-    Input and output shape: the same, any; the last axis must be even.
-
-    Source: Srivastava et al. 2014.
-    """
-
-    def __init__(self, rate, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = _rate("dropout", rate)
-        self.seed_generator = SeedGenerator()
-
-    def call(self, inputs, training=None):
-        if not training or self.rate == 0:
-            return inputs
-        shape = [ops.shape(inputs)[axis] for axis in range(len(inputs.shape) - 1)]
-        draws = randint((*shape, inputs.shape[-1] // 2), 0, 2**30, dtype="int32", seed=self.seed_generator)
-        threshold = round(self.rate * 2**15)
-        high, low = draws >= threshold * 2**15, ops.bitwise_and(draws, 2**15 - 1) >= threshold
-        keep = ops.concatenate([high, low], axis=-1)
-        return ops.where(keep, inputs * (1 / (1 - self.rate)), ops.cast(0.0, inputs.dtype))
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
-
-
-@keras.utils.register_keras_serializable("mixer_lib")
-class StochasticDepth(keras.layers.Layer):
-    """Leave a whole branch out, for some images of the batch, in training.
-
-    Args:
-        rate: fraction of images for which the branch is dropped; the others are scaled by 1 / (1 - rate).
-
-    Input and output shape: (B, S, C). Source: Huang et al. 2016, as in the paper's code.
-    """
-
-    def __init__(self, rate, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = _rate("stochastic_depth", rate)
-        self.seed_generator = SeedGenerator()
-
-    def call(self, inputs, training=None):
-        if not training or self.rate == 0:
-            return inputs
-        keep = uniform((ops.shape(inputs)[0], 1, 1), seed=self.seed_generator) >= self.rate
-        return ops.where(keep, inputs * (1 / (1 - self.rate)), ops.cast(0.0, inputs.dtype))
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
-
-
-@keras.utils.register_keras_serializable("mixer_lib")
 class MlpBlock(keras.layers.Layer):
     """Two dense layers with a GELU between them, along the last axis; the width comes back as it was.
 
@@ -152,8 +73,8 @@ class MlpBlock(keras.layers.Layer):
 
     def __init__(self, mlp_dim, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.mlp_dim = _positive_integer("mlp_dim", mlp_dim)
-        self.dropout = _rate("dropout", dropout)
+        self.mlp_dim = positive_integer("mlp_dim", mlp_dim)
+        self.dropout = rate("dropout", dropout)
 
     def build(self, input_shape):
         self.hidden = keras.layers.Dense(self.mlp_dim, name="hidden")
@@ -192,11 +113,11 @@ class MixerBlock(keras.layers.Layer):
         self, tokens_mlp_dim, channels_mlp_dim, dropout=0.0, shared_norm=False, stochastic_depth=0.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.tokens_mlp_dim = _positive_integer("tokens_mlp_dim", tokens_mlp_dim)
-        self.channels_mlp_dim = _positive_integer("channels_mlp_dim", channels_mlp_dim)
-        self.dropout = _rate("dropout", dropout)
+        self.tokens_mlp_dim = positive_integer("tokens_mlp_dim", tokens_mlp_dim)
+        self.channels_mlp_dim = positive_integer("channels_mlp_dim", channels_mlp_dim)
+        self.dropout = rate("dropout", dropout)
         self.shared_norm = bool(shared_norm)
-        self.stochastic_depth = _rate("stochastic_depth", stochastic_depth)
+        self.stochastic_depth = rate("stochastic_depth", stochastic_depth)
 
     def build(self, input_shape):
         batch, patches, channels = input_shape
@@ -234,65 +155,3 @@ class MixerBlock(keras.layers.Layer):
             "shared_norm": self.shared_norm,
             "stochastic_depth": self.stochastic_depth,
         }
-
-
-def zoom_matrix(factors, mirrored, size):
-    """The linear map that zooms (and may mirror) one axis of an image, as a matrix for each image.
-
-    Args:
-        factors: (B,) floats; above 1 zooms out, below 1 zooms in.
-        mirrored: (B,) floats, 1 to reverse the axis, else 0.
-        size: number of pixels along the axis.
-
-    Returns:
-        (B, size, size): row i holds the weights with which the old pixels make the new pixel i, by linear
-        interpolation, with the image reflected beyond its edges (d c b a | a b c d | d c b a).
-    """
-    pixel = ops.cast(ops.arange(size), "float32")
-    center = (size - 1) / 2
-    scale = (factors * (1 - 2 * mirrored))[:, None]  # a mirrored axis is a zoom by a negative factor
-    at = center + scale * (pixel[None, :] - center)  # (B, size): where each new pixel looks
-    at = ops.where(at < 0, -at - 1, at)
-    at = ops.where(at > size - 1, 2 * size - 1 - at, at)
-    at = ops.minimum(ops.maximum(at, 0.0), size - 1.0)
-    return ops.maximum(0.0, 1 - ops.abs(at[:, :, None] - pixel[None, None, :]))
-
-
-@keras.utils.register_keras_serializable("mixer_lib")
-class Augment(keras.layers.Layer):
-    """Mirror half of the images left to right and zoom each by a random factor; in training only.
-
-    Height and width are zoomed independently, by factors uniform in [1 - zoom, 1 + zoom], bilinearly, reflecting
-    at the edges: what Keras's RandomFlip and RandomZoom(zoom, zoom) do. A zoom acts on rows and columns apart, so
-    it is two small matrix products for each image here, which XLA can compile (RandomZoom keeps it from doing so).
-    Called bare, the layer leaves the images alone; Keras's random layers would change them.
-
-    Args:
-        zoom: largest relative zoom, below 1.
-
-    Input and output shape: (B, H, W, C).
-    """
-
-    def __init__(self, zoom=0.2, **kwargs):
-        super().__init__(**kwargs)
-        self.zoom = _rate("zoom", zoom)
-        self.seed_generator = SeedGenerator()
-
-    def call(self, images, training=None):
-        if not training:
-            return images
-        batch, (height, width) = ops.shape(images)[0], images.shape[1:3]
-        low, high = 1 - self.zoom, 1 + self.zoom
-        tall = uniform((batch,), low, high, seed=self.seed_generator)
-        wide = uniform((batch,), low, high, seed=self.seed_generator)
-        mirrored = ops.cast(uniform((batch,), seed=self.seed_generator) < 0.5, "float32")
-        rows = ops.cast(zoom_matrix(tall, 0 * mirrored, height), images.dtype)
-        columns = ops.cast(zoom_matrix(wide, mirrored, width), images.dtype)
-        images = ops.einsum("bhr,brwc->bhwc", rows, images)
-        return ops.einsum("bwq,bhqc->bhwc", columns, images)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "zoom": self.zoom}

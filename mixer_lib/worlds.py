@@ -23,14 +23,16 @@ else:
 
     ops = SimpleNamespace(
         abs=tf.abs,
-        arange=tf.range,
+        arange=lambda stop, dtype="int32": tf.range(tf.cast(stop, dtype)),
         bitwise_and=tf.bitwise.bitwise_and,
+        bitwise_xor=tf.bitwise.bitwise_xor,
         cast=tf.cast,
         concatenate=tf.concat,
         einsum=tf.einsum,
         maximum=tf.maximum,
         minimum=tf.minimum,
         reshape=tf.reshape,
+        right_shift=tf.bitwise.right_shift,
         shape=tf.shape,
         where=tf.where,
     )
@@ -78,3 +80,21 @@ def seed_generators(model):
     for layer in model.layers:
         visit(layer)
     return found
+
+
+def optimizer_variables(model):
+    """Everything the model's optimizer remembers, created if it isn't yet."""
+    optimizer = model.optimizer
+    if hasattr(optimizer, "_create_all_weights"):  # tensorflow-addons builds on Keras's legacy optimizers
+        optimizer._create_all_weights(model.trainable_variables)
+        return optimizer.variables()
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    return list(optimizer.variables)
+
+
+def train_on_batch(model, images, labels):
+    """One step of training; returns the epoch's running means so far by name."""
+    if KERAS_3:
+        return model.train_on_batch(images, labels, return_dict=True)
+    return model.train_on_batch(images, labels, reset_metrics=False, return_dict=True)
