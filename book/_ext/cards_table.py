@@ -21,11 +21,11 @@ COLUMNS = (
     "Seed",
     "Epochs run",
     "Best epoch",
-    "Top-1",
-    "Top-5",
-    "Top-1, last epoch",
-    "Top-5, last epoch",
-    "Seconds per epoch",
+    "Top-1, %",
+    "Top-5, %",
+    "Last epoch: top-1, %",
+    "Last epoch: top-5, %",
+    "Seconds an epoch",
     "Device",
 )
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
@@ -33,7 +33,7 @@ ACCURACY_COLUMN = 4  # the first of the four accuracy columns
 
 
 def card_folders(source):
-    """Folders that hold cards: the nearest ``mixer_lib/pretrained`` at or above `source`, then ``book/results``."""
+    """Folders of cards: the nearest ``mixer_lib/pretrained`` at or above `source`, then ``book/results``."""
     source = Path(source).resolve()
     published = (folder / "mixer_lib" / "pretrained" for folder in (source, *source.parents))
     # The book may be staged below the repository root, so the library can lie further up.
@@ -47,7 +47,7 @@ def run_name(path):
 
 
 def read_cards(folders, dataset):
-    """Cards of `dataset` in `folders` -> list of (run name, path, card), by name and seed, a copied card once."""
+    """Cards of `dataset` in `folders` -> [(run name, path, card)] by name and seed, a copied card once."""
     found, seen = [], set()
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
@@ -63,8 +63,8 @@ def read_cards(folders, dataset):
 
 
 def percent(fraction):
-    """A fraction as text with two decimals, ``48.43 %``; a dash where the card has none."""
-    return MISSING if fraction is None else f"{fraction:.2%}".replace("%", " %")
+    """A fraction in percent with two decimals, ``48.43``; a dash where the card has none."""
+    return MISSING if fraction is None else f"{100 * fraction:.2f}"
 
 
 def plain(value):
@@ -94,11 +94,11 @@ def card_row(name, card):
 
 
 def spread(values):
-    """Mean and sample standard deviation of fractions in points, or a dash where a run lacks the figure."""
+    """Mean and sample standard deviation of fractions, in percent, or a dash where a run lacks the figure."""
     if any(value is None for value in values):
         return MISSING
     mean, deviation = statistics.mean(values) * 100, statistics.stdev(values) * 100
-    return f"{mean:.2f} ± {deviation:.2f} %"
+    return f"{mean:.2f} ± {deviation:.2f}"
 
 
 def mean_row(name, cards):
@@ -154,8 +154,8 @@ class CardsTable(SphinxDirective):
         if not cards:
             looked = ", ".join(str(folder) for folder in folders) or "no folder with cards"
             raise ExtensionError(
-                f"cards-table: no card of dataset {dataset!r} in {looked}. Name a dataset that has a recorded "
-                "run in :dataset:, or put the card.json of one into book/results."
+                f"cards-table: no card of dataset {dataset!r} in {looked}. Name a dataset that has a "
+                "recorded run in :dataset:, or put the card.json of one into book/results."
             )
         for _, path, _ in cards:
             self.env.note_dependency(str(path))
