@@ -19,13 +19,13 @@ MISSING = "–"
 COLUMNS = (
     "Run",
     "Seed",
-    "Epochs run",
+    "Epochs",
     "Best epoch",
-    "Top-1, %",
-    "Top-5, %",
-    "Last epoch: top-1, %",
-    "Last epoch: top-5, %",
-    "Seconds an epoch",
+    "Top-1 %",
+    "Top-5 %",
+    "Last top-1 %",
+    "Last top-5 %",
+    "s per epoch",
     "Device",
 )
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
@@ -104,7 +104,7 @@ def spread(values):
 def mean_row(name, cards):
     """The row below several runs of one name: mean and standard deviation over their seeds."""
     cells = [MISSING] * len(COLUMNS)
-    cells[0], cells[1] = name, f"mean ± sd of {len(cards)}"
+    cells[0], cells[1] = name, f"mean ± sd, {len(cards)} seeds"
     for offset, key in enumerate(ACCURACIES):
         cells[ACCURACY_COLUMN + offset] = spread([card.get(key) for card in cards])
     return cells
