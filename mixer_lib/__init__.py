@@ -16,12 +16,14 @@ from .layers import MixerBlock, MlpBlock, Patches  # noqa: E402
 from .noise import Augment  # noqa: E402
 from .optimizers import adamw  # noqa: E402
 from .results import RunResult, load_pretrained  # noqa: E402
+from .settings import ChapterSettings, chapter_settings  # noqa: E402
 from .training import RECIPES, Recipe, train  # noqa: E402
 
 __all__ = [
     "PRESETS",
     "RECIPES",
     "Augment",
+    "ChapterSettings",
     "Dataset",
     "MixerBlock",
     "MixerConfig",
@@ -31,6 +33,7 @@ __all__ = [
     "RunResult",
     "adamw",
     "build_classifier",
+    "chapter_settings",
     "evaluate",
     "load_dataset",
     "load_pretrained",

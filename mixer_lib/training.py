@@ -13,11 +13,12 @@ import keras
 import numpy as np
 
 from . import results, worlds
-from .classifier import PRESETS, MixerConfig, build_classifier, multiply_adds
+from .classifier import PRESETS, build_classifier, multiply_adds
 from .evaluation import logits_of, scores
 from .optimizers import adamw, keras_adamw
 
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
+STEPS_WORTH_COMPILING = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,24 +154,26 @@ def _reseed(model, seed, epoch):
 
 
 def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
-    """Train one epoch; returns the means over its steps."""
+    """Train one epoch; returns the means over its images."""
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
     steps = math.ceil(len(images) / recipe.batch_size)
     _reseed(model, seed, epoch)
-    model.reset_metrics()
+    sums = dict.fromkeys(("loss", "acc", "top5-acc"), 0.0)
     for step in range(steps):
         if recipe.schedule == "cosine":
             done = ((epoch - 1) * steps + step) / (epochs * steps)
             model.optimizer.learning_rate = recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        means = worlds.train_on_batch(model, images[batch], labels[batch])
-        if not np.isfinite(float(means["loss"])):
+        found = worlds.train_on_batch(model, images[batch], labels[batch])
+        if not np.isfinite(float(found["loss"])):
             raise FloatingPointError(
-                f"The loss became {float(means['loss'])} in epoch {epoch}, step {step + 1}: training diverged. Lower the "
+                f"The loss became {float(found['loss'])} in epoch {epoch}, step {step + 1}: training diverged. Lower the "
                 f"learning rate (it was {recipe.learning_rate}). The last finished epoch is kept."
             )
+        for key in sums:
+            sums[key] += float(found[key]) * len(batch)
         progress.update()
-    return {key: float(value) for key, value in means.items()}
+    return {key: total / len(images) for key, total in sums.items()}
 
 
 def _check(config, dataset, epochs, seed):
@@ -186,7 +189,7 @@ def _check(config, dataset, epochs, seed):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
 
 
-def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=True, command=""):
+def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, command=""):
     """Train a Mixer, or go on with what `run_dir` holds.
 
     The last tenth of the training set is the validation set; the best epoch is the one with the lowest loss on
@@ -200,7 +203,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         epochs: how many to train at most.
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
-        jit_compile: let XLA compile the step.
+        jit_compile: let XLA compile the step; None does so when there are enough steps to pay for compiling.
         command: what to write on the card as the command that reproduces the run.
 
     Returns:
@@ -220,6 +223,10 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
     _check(config, dataset, epochs, seed)
     run_dir = pathlib.Path(run_dir)
+    (x_train, y_train), (x_val, y_val) = dataset.validation_split()
+    steps = math.ceil(len(x_train) / recipe.batch_size)
+    if jit_compile is None:
+        jit_compile = epochs * steps >= STEPS_WORTH_COMPILING
     identity = {
         "config": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),
@@ -228,11 +235,11 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         "seed": seed,
         "keras": keras.__version__,
         "backend": worlds.backend_name(),
+        "xla": jit_compile,
     }
     if recipe.schedule == "cosine":
         identity["epochs"] = epochs  # the schedule depends on it
 
-    (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     keras.utils.set_random_seed(seed)
     model = build_classifier(config, adapt_to=dataset.x_train)
     model.compile(
@@ -243,7 +250,6 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     )
     run = _Run(model, recipe, run_dir, identity)
     run.resume()
-    steps = math.ceil(len(x_train) / recipe.batch_size)
     with tqdm(total=epochs * steps, initial=len(run.history) * steps, unit="step", mininterval=1) as progress:
         while len(run.history) < epochs and not run.stopped:
             begun, epoch = time.perf_counter(), len(run.history) + 1
@@ -292,7 +298,7 @@ def _finish(run, preset, config, dataset, epochs, seed, command):
         seconds_total=round(sum(seconds), 1),
         seconds_per_epoch=round(float(np.median(seconds)), 2),
         device=results.device_name(),
-        versions=results.versions(),
+        versions={**results.versions(), "xla": run.identity["xla"]},
         command=command,
         commit=results.commit(),
         started=run.started,
@@ -301,5 +307,3 @@ def _finish(run, preset, config, dataset, epochs, seed, command):
     card.save(run.run_dir / "card.json")
     return card
 
-
-__all__ = ["MixerConfig", "RECIPES", "Recipe", "train"]

@@ -94,7 +94,9 @@ def optimizer_variables(model):
 
 
 def train_on_batch(model, images, labels):
-    """One step of training; returns the epoch's running means so far by name."""
-    if KERAS_3:
-        return model.train_on_batch(images, labels, return_dict=True)
-    return model.train_on_batch(images, labels, reset_metrics=False, return_dict=True)
+    """One step of training; returns the batch's own loss and metrics by name.
+
+    Some versions of Keras start the metrics anew at each call and some go on with them, so they are reset here.
+    """
+    model.reset_metrics()
+    return model.train_on_batch(images, labels, return_dict=True)

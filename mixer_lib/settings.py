@@ -1,0 +1,89 @@
+"""What a chapter runs on: the parameters of its first cells, checked before any work."""
+
+import dataclasses
+import os
+
+from .data import LOADERS
+
+PROFILES = ("full", "fast")
+FAST_EPOCHS = 3
+PUBLISHED = {"cifar100": "article", "digits": "article-digits"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ChapterSettings:
+    """A chapter's parameters after checking; see `chapter_settings`."""
+
+    profile: str
+    dataset: str
+    data_dir: str | None
+    epochs: int
+    seed: int
+    run_dir: str
+
+    @property
+    def pretrained(self):
+        """Name of the published model of this data set; ValueError if there is none."""
+        if self.dataset not in PUBLISHED:
+            raise ValueError(
+                f"There is no published model for {self.dataset!r}: train one first (chapter 5), or choose one of "
+                f"{', '.join(PUBLISHED)}."
+            )
+        return PUBLISHED[self.dataset]
+
+    @property
+    def caption(self):
+        """One sentence: which data and profile this page shows."""
+        data = {"cifar100": "CIFAR-100", "cifar10": "CIFAR-10", "mnist": "MNIST"}.get(self.dataset)
+        data = data or "scikit-learn's embedded digits"
+        return f"This page shows the {self.profile} profile, on {data}."
+
+
+def _whole_number(name, value, least):
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}. Received: {value!r}.")
+    return number
+
+
+def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, seed=0, run_dir=None):
+    """Check a chapter's parameters.
+
+    The environment has the last word: MIXER_PROFILE, MIXER_DATASET, MIXER_DATA, MIXER_EPOCHS, MIXER_SEED and
+    MIXER_RUN_DIR, where set, take the place of the arguments. MIXER_PROFILE=fast alone means the digits and 3 epochs.
+
+    Args:
+        profile: "full" (what is published) or "fast" (what is tried: minutes on two cores).
+        dataset: name of a data set; that of the profile if None ("cifar100", or "digits" in the fast one).
+        data_dir: folder with the data, or None.
+        epochs: how many to train; that of the profile if None (100 or 3).
+        seed: seed of a run.
+        run_dir: folder of a run; runs/<dataset>-article-seed<seed> if None.
+
+    Returns:
+        `ChapterSettings`.
+
+    Raises:
+        ValueError: naming the parameter, its value and what would be right.
+    """
+    forced = os.environ.get("MIXER_PROFILE")
+    if forced and forced != profile:
+        profile, dataset, epochs, run_dir = forced, None, None, None
+    dataset = os.environ.get("MIXER_DATASET") or dataset
+    data_dir = os.environ.get("MIXER_DATA") or data_dir
+    epochs = os.environ.get("MIXER_EPOCHS") or epochs
+    seed = os.environ.get("MIXER_SEED") or seed
+    run_dir = os.environ.get("MIXER_RUN_DIR") or run_dir
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}. Received: {profile!r}.")
+    fast = profile == "fast"
+    dataset = dataset or ("digits" if fast else "cifar100")
+    if dataset not in LOADERS:
+        raise ValueError(f"dataset must be one of {', '.join(LOADERS)}. Received: {dataset!r}.")
+    epochs = _whole_number("epochs", (FAST_EPOCHS if fast else 100) if epochs is None else epochs, 1)
+    seed = _whole_number("seed", seed, 0)
+    run_dir = run_dir or os.path.join("runs", f"{dataset}-article-seed{seed}")
+    return ChapterSettings(profile, dataset, data_dir, epochs, seed, str(run_dir))
