@@ -1,0 +1,94 @@
+"""The article's run and all chapters in full (`make execute`).
+
+Trains from nothing into runs/<dataset>-<preset>-seed<k>/, goes on from there when it was stopped, runs every chapter
+with that run, renders the book, and ends in a table: article, published, trained here.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+
+from book import ROOT, render
+from chapters import ChapterFailed, run_chapters, stop
+from options import read_options
+
+PRESET = "article"
+
+
+def train_here(dataset, epochs, seed):
+    """Train, or go on training, into the run's folder; (run_dir, RunResult)."""
+    from mixer_lib import PRESETS, train
+
+    run_dir = ROOT / "runs" / f"{dataset.name}-{PRESET}-seed{seed}"
+    config = PRESETS[PRESET]
+    classes, size = len(dataset.class_names), dataset.x_train.shape[1]
+    if (classes, size) != (config.num_classes, config.image_size):
+        config = dataclasses.replace(config, num_classes=classes, image_size=size)
+    print(f"training {PRESET} on {dataset.name} into {run_dir.relative_to(ROOT)}/", flush=True)
+    return run_dir, train(config, dataset, run_dir, epochs=epochs, seed=seed, preset=PRESET)
+
+
+def percent(value):
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def row(name, top1, top5, epochs, seconds):
+    time = "-" if seconds is None else f"{seconds:,.0f}"
+    return f"{name:<14}{percent(top1):>10}{percent(top5):>10}{epochs if epochs is not None else '-':>8}{time:>10}"
+
+
+def card_row(name, card):
+    return row(name, card["top1"], card["top5"], card["epochs_run"], card["seconds_total"])
+
+
+def article_row(facts_path=ROOT / "book" / "facts.json"):
+    """What the article states; its top-1 and total time are not in its text."""
+    facts = json.loads(facts_path.read_text(encoding="utf-8"))
+    return row("article", None, facts["article-top5"]["value"] / 100, facts["article-epochs"]["value"], None)
+
+
+def table(here, published_path, with_article):
+    """The closing table as text; `here` is the card of the run in runs/."""
+    lines = [f"{'':<14}{'top-1':>10}{'top-5':>10}{'epochs':>8}{'seconds':>10}"]
+    if with_article:
+        lines.append(article_row())
+    if published_path.is_file():
+        lines.append(card_row("published", json.loads(published_path.read_text(encoding="utf-8"))))
+    return "\n".join([*lines, card_row("trained here", here)])
+
+
+def main():
+    given = read_options()
+    name = given["dataset"] or "cifar100"
+    epochs, seed = given["epochs"] or 100, given["seed"] or 0
+    sys.path.insert(0, str(ROOT))
+    from mixer_lib import load_dataset
+
+    try:
+        dataset = load_dataset(name, given["data_dir"])
+    except (ValueError, OSError) as error:
+        stop(f"{name} is not to be had: {error}\nGive its place with DATA=<folder>, or try `make quick`: it needs no data.")
+    run_dir, _ = train_here(dataset, epochs, seed)
+    parameters = {
+        "profile": "full",
+        "dataset": name,
+        "data_dir": given["data_dir"],
+        "epochs": epochs,
+        "seed": seed,
+        "run_dir": str(run_dir),
+    }
+    del dataset
+    try:
+        chapters = run_chapters("full", parameters, jobs=min(2, os.cpu_count() or 1))
+    except ChapterFailed as error:
+        stop(error)
+    print("rendering the book", flush=True)
+    html = render("full", chapters)
+    here = json.loads((run_dir / "card.json").read_text(encoding="utf-8"))
+    published = ROOT / "mixer_lib" / "pretrained" / ("article.json" if name == "cifar100" else f"article-{name}.json")
+    print(f"the book: {(html / 'index.html').relative_to(ROOT)}\n\n{table(here, published, name == 'cifar100')}")
+
+
+if __name__ == "__main__":
+    main()
