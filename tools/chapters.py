@@ -93,6 +93,7 @@ def run_chapter(source, profile, parameters, build=BUILD):
             cwd=str(work),
             progress_bar=False,
             start_timeout=180,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # its start-up warnings are not the reader's
         )
     except Exception as error:  # whatever stopped the chapter, the reader wants the cell and the reason
         raise ChapterFailed(report(source.stem, output, error)) from None
