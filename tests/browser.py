@@ -27,10 +27,22 @@ class Browser:
 
     def __enter__(self):
         self.profile = tempfile.mkdtemp(prefix="browser-")
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-        options += ["--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={self.profile}"]
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ]
+        options += [
+            "--disable-background-networking",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={self.profile}",
+        ]
         options += ["--allow-file-access-from-files", "about:blank"]
-        self.process = subprocess.Popen([self.path, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [self.path, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         port_file = Path(self.profile) / "DevToolsActivePort"
         for _ in range(300):
             if port_file.is_file() and len(port_file.read_text().splitlines()) == 2:
@@ -78,7 +90,9 @@ class Browser:
             number = next(numbers)
             waiting = answers[number] = asyncio.get_running_loop().create_future()
             extra = {"sessionId": session} if session else {}
-            await socket.write_message(json.dumps({"id": number, "method": method, "params": params, **extra}))
+            await socket.write_message(
+                json.dumps({"id": number, "method": method, "params": params, **extra})
+            )
             answer = await waiting
             if "error" in answer:
                 raise RuntimeError(f"{method}: {answer['error']}")
@@ -94,10 +108,14 @@ class Browser:
         await call("Page.navigate", session, url=url)
         await loaded.wait()
         # MathJax typesets after the load event
-        ready = "Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 5000))])"
+        ready = (
+            "Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 5000))])"
+        )
         await call("Runtime.evaluate", session, expression=ready, awaitPromise=True)
         await asyncio.sleep(0.3)
-        value = await call("Runtime.evaluate", session, expression=script, returnByValue=True, awaitPromise=True)
+        value = await call(
+            "Runtime.evaluate", session, expression=script, returnByValue=True, awaitPromise=True
+        )
         await call("Target.closeTarget", targetId=target)
         listener.cancel()
         socket.close()

@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import numbers_in_prose
 import pytest
-from book import stage_book, strict_build
 from bs4 import BeautifulSoup
 from chapters import chapter_paths
 
 import mixer_lib
+from book import stage_book, strict_build
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "book").glob("*.md"))
@@ -50,15 +50,23 @@ def external(address):
 def test_reading_needs_nothing_from_the_network(soups):
     """Scripts, styles, pictures, fonts: all lie beside the book."""
     for path, soup in soups.items():
-        needed = [tag.get("src") for tag in soup.find_all(["script", "img", "iframe", "source", "video", "audio"])]
-        links = [tag for tag in soup.find_all("link") if {"stylesheet", "preload", "icon"} & set(tag.get("rel", []))]
+        needed = [
+            tag.get("src") for tag in soup.find_all(["script", "img", "iframe", "source", "video", "audio"])
+        ]
+        links = [
+            tag
+            for tag in soup.find_all("link")
+            if {"stylesheet", "preload", "icon"} & set(tag.get("rel", []))
+        ]
         needed += [tag.get("href") for tag in links]
         assert [address for address in needed if address and external(address)] == [], path.name
 
 
 def test_scripts_styles_and_pictures_are_there(html, soups):
     for path, soup in soups.items():
-        tags = [(tag, "src") for tag in soup.find_all(["script", "img"])] + [(tag, "href") for tag in soup.find_all("link")]
+        tags = [(tag, "src") for tag in soup.find_all(["script", "img"])] + [
+            (tag, "href") for tag in soup.find_all("link")
+        ]
         for tag, attribute in tags:
             address = tag.get(attribute, "")
             if not address or external(address) or address.startswith("data:"):
@@ -87,7 +95,11 @@ def test_internal_links_lead_somewhere(soups):
 
 def describes(alt):
     """Whether an alt text says something: some words, and no file name."""
-    return alt is not None and len(alt.split()) >= 3 and not re.search(r"\.(png|svg|jpe?g|gif|webp)$|_images/", alt.strip())
+    return (
+        alt is not None
+        and len(alt.split()) >= 3
+        and not re.search(r"\.(png|svg|jpe?g|gif|webp)$|_images/", alt.strip())
+    )
 
 
 @pytest.mark.parametrize("alt", [None, "", "x.png", "../_images/0a1b.png", "a figure"])
@@ -99,7 +111,9 @@ def test_every_picture_has_an_alt_text(soups):
     for path, soup in soups.items():
         article = soup.find("article") or soup
         for image in article.find_all("img"):
-            assert describes(image.get("alt")), f"{path.name}: {image.get('src')} has alt {image.get('alt')!r}"
+            assert describes(image.get("alt")), (
+                f"{path.name}: {image.get('src')} has alt {image.get('alt')!r}"
+            )
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

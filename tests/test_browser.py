@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from book import stage_book, strict_build
 from browser import Browser, find_browser
+
+from book import stage_book, strict_build
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
@@ -42,7 +43,9 @@ def browser():
 def test_a_page_loads_from_disk_without_errors_and_without_the_network(html, browser, page):
     seen = browser.visit((html / f"{page}.html").as_uri(), script=BROKEN_PICTURES)
     assert seen["errors"] == []
-    assert [url for url in seen["requests"] if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
+    assert [
+        url for url in seen["requests"] if not url.startswith(("file:", "data:", "blob:", "about:"))
+    ] == []
     assert seen["result"] == []
 
 
@@ -61,7 +64,9 @@ def test_formulas_are_typeset_without_the_network(html, browser):
 
 def test_the_driver_notices_errors_and_requests(tmp_path, browser):
     page = tmp_path / "bad.html"
-    page.write_text("<img src='http://127.0.0.1:9/x.png'><script>throw Error('boom')</script><div style='width:900px'>wide</div>")
+    page.write_text(
+        "<img src='http://127.0.0.1:9/x.png'><script>throw Error('boom')</script><div style='width:900px'>wide</div>"
+    )
     seen = browser.visit(page.as_uri(), width=390, script="document.documentElement.scrollWidth")
     assert any("boom" in error for error in seen["errors"])
     assert "http://127.0.0.1:9/x.png" in seen["requests"]

@@ -23,7 +23,16 @@ def nbval(path, folder):
     """Run a notebook under nbval in the fast profile; the finished process."""
     values = {**os.environ, "MIXER_PROFILE": "fast", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     values.pop("PYTEST_XDIST_WORKER", None)
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        "--nbval-cell-timeout=300",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     command += ["--rootdir", str(folder), "-c", os.devnull, "--nbval-current-env", str(path)]
     return subprocess.run(command, cwd=folder, env=values, capture_output=True, text=True)
 
@@ -79,7 +88,9 @@ def test_a_chapter_has_the_agreed_parameters(path):
 @each_chapter
 def test_a_chapter_is_published_with_the_code_it_shows(path):
     changed = stale(nbformat.read(path, 4))
-    assert not changed, f"changed since the chapter was published: {', '.join(changed)}; run make execute, make publish"
+    assert not changed, (
+        f"changed since the chapter was published: {', '.join(changed)}; run make execute, make publish"
+    )
 
 
 @each_chapter

@@ -7,12 +7,16 @@ import pytest
 from numbers_in_prose import card_numbers, claims, fact_numbers, output_numbers, unbacked
 
 
-@pytest.mark.parametrize("text", ["reaches 83.17 %", "an accuracy of 0.8317", "about 83 percent", "takes 17 s", "4,321 images"])
+@pytest.mark.parametrize(
+    "text", ["reaches 83.17 %", "an accuracy of 0.8317", "about 83 percent", "takes 17 s", "4,321 images"]
+)
 def test_an_invented_number_is_caught(text):
     assert unbacked(text, sources=[0.7804, 48.43, 50000.0])
 
 
-@pytest.mark.parametrize("text", ["reaches 78.04 %", "78 %", "0.78 of them", "50,000 images", "50000 images", "takes 15 s"])
+@pytest.mark.parametrize(
+    "text", ["reaches 78.04 %", "78 %", "0.78 of them", "50,000 images", "50000 images", "takes 15 s"]
+)
 def test_a_recorded_number_is_accepted(text):
     assert unbacked(text, sources=[0.7804, 50000.0, 15.0]) == []
 
@@ -49,13 +53,17 @@ def test_a_sum_that_is_wrong_is_caught():
     assert unbacked("32 × 32 × 3 = 3,073 values", sources=[]) == ["3,073"]
 
 
-@pytest.mark.parametrize("fence", ["```{note}\nIt reaches 83.17 %.\n```", ":::{tip}\nIt reaches 83.17 %.\n:::"])
+@pytest.mark.parametrize(
+    "fence", ["```{note}\nIt reaches 83.17 %.\n```", ":::{tip}\nIt reaches 83.17 %.\n:::"]
+)
 def test_prose_inside_a_directive_counts(fence):
     assert unbacked(fence, sources=[]) == ["83.17 %"]
 
 
 def test_an_alt_text_counts():
-    assert unbacked("```{image} x.svg\n:alt: A curve that ends at 83.17 % of all images\n```", [0.5]) == ["83.17 %"]
+    assert unbacked("```{image} x.svg\n:alt: A curve that ends at 83.17 % of all images\n```", [0.5]) == [
+        "83.17 %"
+    ]
 
 
 def test_a_table_counts():
@@ -64,7 +72,9 @@ def test_a_table_counts():
 
 def test_sources_are_read_from_cards_facts_and_outputs(tmp_path):
     (tmp_path / "book" / "results").mkdir(parents=True)
-    (tmp_path / "book" / "results" / "run.json").write_text(json.dumps({"top5": 0.7804, "config": {"dropout": 0.2}}))
+    (tmp_path / "book" / "results" / "run.json").write_text(
+        json.dumps({"top5": 0.7804, "config": {"dropout": 0.2}})
+    )
     facts = {"a": {"value": 81.07, "text": "81.07 %", "source": "x"}, "b": {"value": 12.5, "text": "12.5"}}
     (tmp_path / "book" / "facts.json").write_text(json.dumps(facts))
     output = nbformat.v4.new_output("stream", text="top-1 48.43 % of 10,000 images")

@@ -9,9 +9,10 @@ import json
 import os
 import sys
 
-from book import ROOT, render
 from chapters import ChapterFailed, run_chapters, stop
 from options import read_options
+
+from book import ROOT, render
 
 PRESET = "article"
 
@@ -68,7 +69,9 @@ def main():
     try:
         dataset = load_dataset(name, given["data_dir"])
     except (ValueError, OSError) as error:
-        stop(f"{name} is not to be had: {error}\nGive its place with DATA=<folder>, or try `make quick`: it needs no data.")
+        stop(
+            f"{name} is not to be had: {error}\nGive its place with DATA=<folder>, or try `make quick`: it needs no data."
+        )
     run_dir, _ = train_here(dataset, epochs, seed)
     parameters = {
         "profile": "full",
@@ -86,8 +89,12 @@ def main():
     print("rendering the book", flush=True)
     html = render("full", chapters)
     here = json.loads((run_dir / "card.json").read_text(encoding="utf-8"))
-    published = ROOT / "mixer_lib" / "pretrained" / ("article.json" if name == "cifar100" else f"article-{name}.json")
-    print(f"the book: {(html / 'index.html').relative_to(ROOT)}\n\n{table(here, published, name == 'cifar100')}")
+    published = (
+        ROOT / "mixer_lib" / "pretrained" / ("article.json" if name == "cifar100" else f"article-{name}.json")
+    )
+    print(
+        f"the book: {(html / 'index.html').relative_to(ROOT)}\n\n{table(here, published, name == 'cifar100')}"
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,13 @@ def resolve(python):
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [python, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-        command += ["--disable-pip-version-check", "--report", str(report), "-r", str(ROOT / "requirements.in")]
+        command += [
+            "--disable-pip-version-check",
+            "--report",
+            str(report),
+            "-r",
+            str(ROOT / "requirements.in"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"pip could not resolve requirements.in with {python}:\n{done.stderr[-3000:]}")
@@ -60,7 +66,9 @@ def main():
     for minor in SUPPORTED:
         python = find_python(f"3.{minor}")
         if python is None:
-            sys.exit(f"make lock needs Python 3.{minor} too: every world is resolved together. Install it and run again.")
+            sys.exit(
+                f"make lock needs Python 3.{minor} too: every world is resolved together. Install it and run again."
+            )
         print(f"resolving for Python 3.{minor}", flush=True)
         resolved[minor] = resolve(python)
     lines = merge(resolved)

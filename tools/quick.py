@@ -2,9 +2,10 @@
 
 import shutil
 
-from book import ROOT, render
 from chapters import BUILD, ChapterFailed, run_chapters, stop
 from options import read_options
+
+from book import ROOT, render
 
 EPOCHS = 3
 

@@ -35,5 +35,8 @@ def stamp(notebook, root=ROOT):
 def stale(notebook, root=ROOT):
     """What has changed since the notebook was published: a list of words, empty when nothing has."""
     stored = notebook.metadata.get(KEY, {})
-    current = {"its code cells": ("cells", cells_hash(notebook)), "mixer_lib": ("library", library_hash(root))}
+    current = {
+        "its code cells": ("cells", cells_hash(notebook)),
+        "mixer_lib": ("library", library_hash(root)),
+    }
     return [what for what, (key, value) in current.items() if stored.get(key) != value]

@@ -3,6 +3,7 @@
 - ``{card}`article:top5:.2%` ``: a figure of a recorded run. Card name, dotted field, Python format (may be left out).
 - ``{fact}`key` ``: a cited figure from book/facts.json, with its source as a tooltip.
 - A Kaggle button beside the Colab one, where the book has a repository.
+- Pages without scripts that are not used.
 
 An unknown card, field or key is a warning, and a strict build fails on it.
 """
@@ -57,7 +58,10 @@ class FigureRole(SphinxRole):
 
     def run(self):
         root = Path(self.env.srcdir)
-        for path in [root / "book" / "facts.json", *(p for f in CARD_FOLDERS for p in (root / f).glob("*.json"))]:
+        for path in [
+            root / "book" / "facts.json",
+            *(p for f in CARD_FOLDERS for p in (root / f).glob("*.json")),
+        ]:
             self.env.note_dependency(str(path))
         try:
             shown, source = self.lookup(root)
@@ -77,7 +81,9 @@ class FactRole(FigureRole):
     def lookup(self, root):
         facts = load_facts(root)
         if self.text not in facts:
-            raise ValueError(f"no such fact in book/facts.json: there are {', '.join(sorted(facts)) or 'none'}")
+            raise ValueError(
+                f"no such fact in book/facts.json: there are {', '.join(sorted(facts)) or 'none'}"
+            )
         fact = facts[self.text]
         source = ", ".join(str(fact[part]) for part in ("source", "where") if fact.get(part))
         if not source:
@@ -94,8 +100,28 @@ def add_kaggle_button(app, pagename, templatename, context, doctree):
         if group.get("label") == "launch-buttons":
             address = KAGGLE + quote(f"{url}/blob/main/{pagename}.ipynb", safe="")
             icon = '<span class="kaggle-mark" aria-hidden="true">K</span>'
-            button = {"type": "link", "text": "Kaggle", "tooltip": "Open on Kaggle", "icon": icon, "url": address}
+            button = {
+                "type": "link",
+                "text": "Kaggle",
+                "tooltip": "Open on Kaggle",
+                "icon": icon,
+                "url": address,
+            }
             group["buttons"].append(button)
+
+
+def mend_page(app, pagename, templatename, context, doctree):
+    """Take out what makes a browser complain: live code (not used here, and loaded twice), an empty colour mode."""
+
+    def is_thebe(script):
+        return "thebe" in str(script.filename or "") or "THEBE_JS_URL" in str(
+            script.attributes.get("body", "")
+        )
+
+    for kind in ("script_files", "css_files"):
+        if kind in context:
+            context[kind] = [file for file in context[kind] if not is_thebe(file)]
+    context["default_mode"] = context.get("default_mode") or "auto"
 
 
 def setup(app):
@@ -104,4 +130,5 @@ def setup(app):
     app.add_role("fact", FactRole())
     # the theme makes its launch buttons at priority 501
     app.connect("html-page-context", add_kaggle_button, priority=900)
+    app.connect("html-page-context", mend_page, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
