@@ -60,7 +60,7 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def visit(self, url, width=1280, height=900, script="null"):
-        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` evaluates to after loading}."""
+        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to}."""
         return asyncio.run(asyncio.wait_for(self._visit(url, width, height, script), timeout=90))
 
     async def _visit(self, url, width, height, script):

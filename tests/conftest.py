@@ -15,7 +15,7 @@ for _name in ("MIXER_PROFILE", "MIXER_DATASET", "MIXER_EPOCHS", "MIXER_SEED", "M
 
 
 def pytest_collection_modifyitems(items):
-    """Keep a file's tests on one worker, so that its fixtures are built once; chapters may run side by side."""
+    """Keep a file's tests on one worker, so that fixtures are built once; chapters may run side by side."""
     for item in items:
         if item.path.name != "test_notebooks.py":
             item.add_marker(pytest.mark.xdist_group(item.path.stem))

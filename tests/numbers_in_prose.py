@@ -1,16 +1,17 @@
 """Which numbers in the book's prose must be backed by a record, and whether they are.
 
-The rule. Prose is what a reader reads outside code: markdown pages and markdown cells, without code spans and blocks,
-formulas, addresses, link targets, comments, roles (`{card}`, `{fact}`: they print recorded figures by themselves),
-directive options and front matter. A number in it is a *claim* when it is
+The rule. Prose is what a reader reads outside code: markdown pages and markdown cells, without code spans and
+blocks, formulas, addresses, link targets, comments, roles (`{card}`, `{fact}`: they print recorded figures by
+themselves), directive options and front matter. A number in it is a *claim* when it is
 - a decimal (78.04), or a percentage (81 %), or a whole number of at least 1,000 (50,000), or
 - a number before a unit of measurement: s, ms, seconds, times, points.
-No claims are versions ("Python 3.11", "2.15.1", "CC BY 4.0"), years (1900-2099), identifiers (arXiv 2105.01601,
-DOIs), shapes ("32 x 32 x 3") and sums that the sentence itself carries out rightly ("32 x 32 x 3 = 3,072").
+No claims are versions ("Python 3.11", "2.15.1", "CC BY 4.0"), years (1900-2099), identifiers (arXiv
+2105.01601, DOIs), shapes ("32 x 32 x 3") and sums that a sentence itself carries out rightly
+("32 x 32 x 3 = 3,072").
 
-A claim is backed when one of the sources gives it, rounded to the digits that are printed: a card (fractions also as
-percentages), book/facts.json, an output of a cell (of the page itself for a chapter, of any chapter for a page of
-book/), or a value of mixer_lib's presets and recipes.
+A claim is backed when one of the sources gives it, rounded to the digits that are printed: a card
+(fractions also as percentages), book/facts.json, an output of a cell (of the page itself for a chapter, of
+any chapter for a page of book/), or a value of mixer_lib's presets and recipes.
 """
 
 import json
@@ -43,8 +44,8 @@ NOT_PROSE = [
     r"<[^>\n]+>",
 ]
 NAMES = (
-    r"(?:Python|Keras|TensorFlow|TF|NumPy|JAX|PyTorch|CUDA|MathJax|Jupyter Book|tensorflow-addons|TFA|scikit-learn|"
-    r"Apache(?: License)?(?:,? Version)?|CC BY(?:-SA)?|[Vv]ersions?)"
+    r"(?:Python|Keras|TensorFlow|TF|NumPy|JAX|PyTorch|CUDA|MathJax|Jupyter Book|tensorflow-addons|TFA|"
+    r"scikit-learn|Apache(?: License)?(?:,? Version)?|CC BY(?:-SA)?|[Vv]ersions?)"
 )
 VERSIONS = rf"{NAMES}\s+\d+(?:\.\d+)*(?:\s*(?:,|-|–|/|or|and|to)\s*\d+\.\d+(?:\.\d+)*)*(?: or newer)?"
 # a table's cell that lists Pythons and nothing else
@@ -114,7 +115,7 @@ def numbers_in_text(text):
 
 
 def output_numbers(notebook):
-    """Numbers in the stored text outputs of a notebook (not in pictures, not in reprs of objects' addresses)."""
+    """Numbers in the stored text outputs of a notebook (no pictures, no addresses of objects)."""
     texts = []
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -151,7 +152,7 @@ def fact_numbers(root):
 
 
 def backed(number, percentage, sources):
-    """Whether a source, rounded to the printed digits, gives the number (fractions count as percentages too)."""
+    """Whether a source, rounded to the printed digits, gives the number (fractions are percentages too)."""
     wanted = value_of(number)
     digits = len(number.partition(".")[2])
     scales = (1, 100) if percentage or digits else (1,)

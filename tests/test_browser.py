@@ -1,4 +1,4 @@
-"""The rendered book in a real browser: pages load from disk without errors, without network, and fit a phone."""
+"""The rendered book in a browser: pages load from disk without errors, without network, and fit a phone."""
 
 from pathlib import Path
 
@@ -65,7 +65,8 @@ def test_formulas_are_typeset_without_the_network(html, browser):
 def test_the_driver_notices_errors_and_requests(tmp_path, browser):
     page = tmp_path / "bad.html"
     page.write_text(
-        "<img src='http://127.0.0.1:9/x.png'><script>throw Error('boom')</script><div style='width:900px'>wide</div>"
+        "<img src='http://127.0.0.1:9/x.png'><script>throw Error('boom')</script>"
+        "<div style='width:900px'>wide</div>"
     )
     seen = browser.visit(page.as_uri(), width=390, script="document.documentElement.scrollWidth")
     assert any("boom" in error for error in seen["errors"])

@@ -1,4 +1,4 @@
-"""The verbs' machinery: options, interpreters, running and publishing chapters, stamps, pins, figures in prose."""
+"""The verbs' machinery: options, interpreters, running and publishing chapters, stamps, pins, figures."""
 
 import copy
 import json
@@ -89,7 +89,7 @@ def test_a_python_that_will_not_do_is_refused(value):
 
 
 def test_a_python_is_chosen_by_version_and_by_path():
-    version = "%d.%d" % sys.version_info[:2]
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert interpreters.version_of(interpreters.choose(version)) == sys.version_info[:2]
     assert interpreters.choose(sys.executable) == sys.executable
 
@@ -212,6 +212,16 @@ def test_prose_may_change_after_the_run_and_code_may_not():
     assert publish.publishable(current, done).cells[0].source == "# Another title"
     current.cells[-1].source = "print(2)"
     with pytest.raises(chapters.ChapterFailed, match="code has changed"):
+        publish.publishable(current, done)
+
+
+def test_a_run_with_other_settings_than_the_page_shows_is_never_published():
+    current = notebook("print(1)")
+    done = executed(current, stream("1\n"))
+    done.metadata["papermill"]["parameters"] = {"profile": "full", "seed": 0, "run_dir": "/somewhere"}
+    publish.publishable(current, done)
+    done.metadata["papermill"]["parameters"]["profile"] = "fast"
+    with pytest.raises(chapters.ChapterFailed, match="profile = 'fast'"):
         publish.publishable(current, done)
 
 

@@ -1,7 +1,8 @@
 """Stage and render the book strictly (`make book`), or a profile's executed chapters (quick, execute).
 
-The staged copy under _build/<profile>/stage/ has the repository's layout, so that links and launch addresses are right.
-The rendered book takes its place, _build/<profile>/html/, only when the strict build passed.
+The staged copy under _build/<profile>/stage/ has the repository's layout, so that links and launch
+addresses are right. The rendered book takes its place, _build/<profile>/html/, only when the strict build
+passed.
 """
 
 import argparse
@@ -19,7 +20,7 @@ BUILD = ROOT / "_build"
 
 
 def repository_url():
-    """The https address of the GitHub repository, from MIXER_REPOSITORY or git's origin; empty when there is none."""
+    """The https address of the GitHub repository, from MIXER_REPOSITORY or git's origin; or empty."""
     url = os.environ.get("MIXER_REPOSITORY", "")
     if not url:
         command = ["git", "remote", "get-url", "origin"]

@@ -1,6 +1,7 @@
 """Run the chapters with papermill, away from notebooks/: results go to _build/<profile>/executed/.
 
-A chapter takes its place there only when every cell of it ran. On failure the failing cell and its error are shown.
+A chapter takes its place there only when every cell of it ran. On failure the failing cell and its error are
+shown.
 """
 
 import os
@@ -32,7 +33,7 @@ def chapter_paths(folder=NOTEBOOKS):
 
 
 def refuse_unknown(path, parameters):
-    """Raise ChapterFailed for a name that the chapter's parameters cell does not have (papermill only logs it)."""
+    """Raise ChapterFailed for a name that the chapter's parameters cell does not have (papermill logs it)."""
     import papermill
 
     known = set(papermill.inspect_notebook(str(path)))
@@ -106,7 +107,12 @@ def run_chapter(source, profile, parameters, build=BUILD):
 
 
 def timed(source, profile, parameters):
+    """Run a chapter in a process of its own; seconds. What TensorFlow logs goes to a file beside it."""
     start = time.monotonic()
+    work = BUILD / profile / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / f"{source.stem}.log", "wb") as log:
+        os.dup2(log.fileno(), 2)
     run_chapter(source, profile, parameters)
     return time.monotonic() - start
 

@@ -2,8 +2,8 @@
 
     python tools/environment.py FILE.py [ARGUMENT ...]
 
-Started by tools/in_env.sh. Standard library only, and old syntax: the Python that starts this file may be any 3.6+.
-Options are checked first, so that a wrong one costs nothing.
+Started by tools/in_env.sh. Standard library only, and old syntax: the Python that starts this file may be any
+3.6+. Options are checked first, so that a wrong one costs nothing.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ def step(command, log):
 
 
 def ensure(python):
-    """Path of the environment's Python for this interpreter; builds it unless the stamp says that it is current."""
+    """Path of the environment's Python for this interpreter; builds it unless its stamp is current."""
     name = "py%d.%d" % version_of(python)
     folder = ROOT / ".venv" / name
     inside = folder / "bin" / "python"
@@ -88,7 +88,7 @@ def ensure(python):
 
 
 def environment_of(inside):
-    """Environment variables for a verb: quiet TensorFlow, the repository's mixer_lib, this environment's kernel."""
+    """Environment variables for a verb: quiet TensorFlow, the repository's mixer_lib and kernel."""
     values = dict(os.environ)
     values.pop("PYTHONHOME", None)
     values["PYTHONPATH"] = str(ROOT)

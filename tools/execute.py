@@ -1,10 +1,10 @@
 """The article's run and all chapters in full (`make execute`).
 
-Trains from nothing into runs/<dataset>-<preset>-seed<k>/, goes on from there when it was stopped, runs every chapter
-with that run, renders the book, and ends in a table: article, published, trained here.
+Trains from nothing into runs/<dataset>-<preset>-seed<k>/, goes on from there when it was stopped, runs every
+chapter with that run, renders the book, and ends in a table: article, published, trained here.
 """
 
-import dataclasses
+import contextlib
 import json
 import os
 import sys
@@ -17,17 +17,28 @@ from book import ROOT, render
 PRESET = "article"
 
 
+@contextlib.contextmanager
+def quiet_stderr():
+    """Keep what TensorFlow logs at import, below Python, off the terminal."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def train_here(dataset, epochs, seed):
-    """Train, or go on training, into the run's folder; (run_dir, RunResult)."""
-    from mixer_lib import PRESETS, train
+    """Train, or go on training, into the run's folder; returns that folder."""
+    from mixer_lib import train
 
     run_dir = ROOT / "runs" / f"{dataset.name}-{PRESET}-seed{seed}"
-    config = PRESETS[PRESET]
-    classes, size = len(dataset.class_names), dataset.x_train.shape[1]
-    if (classes, size) != (config.num_classes, config.image_size):
-        config = dataclasses.replace(config, num_classes=classes, image_size=size)
+    command = f"make execute DATASET={dataset.name} EPOCHS={epochs} SEED={seed}"
     print(f"training {PRESET} on {dataset.name} into {run_dir.relative_to(ROOT)}/", flush=True)
-    return run_dir, train(config, dataset, run_dir, epochs=epochs, seed=seed, preset=PRESET)
+    train(PRESET, dataset, run_dir, epochs=epochs, seed=seed, command=command)
+    return run_dir
 
 
 def percent(value):
@@ -36,7 +47,7 @@ def percent(value):
 
 def row(name, top1, top5, epochs, seconds):
     time = "-" if seconds is None else f"{seconds:,.0f}"
-    return f"{name:<14}{percent(top1):>10}{percent(top5):>10}{epochs if epochs is not None else '-':>8}{time:>10}"
+    return f"{name:<14}{percent(top1):>10}{percent(top5):>10}{epochs:>8}{time:>10}"
 
 
 def card_row(name, card):
@@ -64,15 +75,18 @@ def main():
     name = given["dataset"] or "cifar100"
     epochs, seed = given["epochs"] or 100, given["seed"] or 0
     sys.path.insert(0, str(ROOT))
-    from mixer_lib import load_dataset
+    with quiet_stderr():
+        from mixer_lib import load_dataset
 
     try:
         dataset = load_dataset(name, given["data_dir"])
     except (ValueError, OSError) as error:
-        stop(
-            f"{name} is not to be had: {error}\nGive its place with DATA=<folder>, or try `make quick`: it needs no data."
-        )
-    run_dir, _ = train_here(dataset, epochs, seed)
+        ways = "Give its place with DATA=<folder>, or try `make quick`: it needs no data."
+        stop(f"{name} is not to be had: {error}\n{ways}")
+    try:
+        run_dir = train_here(dataset, epochs, seed)
+    except (ValueError, FloatingPointError) as error:
+        stop(error)
     parameters = {
         "profile": "full",
         "dataset": name,

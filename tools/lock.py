@@ -66,9 +66,7 @@ def main():
     for minor in SUPPORTED:
         python = find_python(f"3.{minor}")
         if python is None:
-            sys.exit(
-                f"make lock needs Python 3.{minor} too: every world is resolved together. Install it and run again."
-            )
+            sys.exit(f"make lock needs Python 3.{minor} too: all are resolved together. Install it first.")
         print(f"resolving for Python 3.{minor}", flush=True)
         resolved[minor] = resolve(python)
     lines = merge(resolved)

@@ -1,4 +1,4 @@
-"""The options of the verbs: DATASET= DATA= EPOCHS= SEED= (PYTHON= is in interpreters.py). Standard library only."""
+"""The verbs' options: DATASET= DATA= EPOCHS= SEED= (PYTHON= is in interpreters.py). Standard library only."""
 
 import os
 

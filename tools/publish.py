@@ -1,9 +1,11 @@
 """Write the chapters of the last `make execute` back to notebooks/ (`make publish`, for maintainers).
 
-Prose is taken from notebooks/ as it is now, outputs from the run. Refused: a chapter whose code has changed since it
-was run, an error output, a cell that did not run, a path of this machine in an output.
+Prose is taken from notebooks/ as it is now, outputs from the run. Refused: a run with other settings than
+the page shows, a chapter whose code has changed since it was run, an error output, a cell that did not run,
+a path of this machine in an output.
 """
 
+import ast
 import copy
 import json
 import re
@@ -39,7 +41,7 @@ def tidy_outputs(outputs):
 
 
 def merge(current, executed):
-    """The notebook to publish: cells of `current`, outputs of `executed`. Raises ChapterFailed when codes differ."""
+    """Cells of `current` with the outputs of `executed`. Raises ChapterFailed when their code differs."""
     executed = without_injected(executed)
     if cells_hash(current) != cells_hash(executed):
         raise ChapterFailed("its code has changed since it was run: run `make execute` again")
@@ -67,6 +69,21 @@ def merge(current, executed):
     return merged
 
 
+def parameters_shown(notebook):
+    """Values of the parameters cell: {name: value}."""
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    values = [line.split(" = ", 1) for cell in cells for line in cell.source.splitlines() if " = " in line]
+    return {name: ast.literal_eval(value.split("  #")[0]) for name, value in values}
+
+
+def refuse_other_run(current, executed):
+    """Raise ChapterFailed when the run had other settings than the page shows (a place on disk may differ)."""
+    ran, shown = executed.metadata.get("papermill", {}).get("parameters", {}), parameters_shown(current)
+    for name in ("profile", "dataset", "epochs", "seed"):
+        if name in ran and ran[name] != shown.get(name):
+            raise ChapterFailed(f"it was run with {name} = {ran[name]!r}, and shows {shown.get(name)!r}")
+
+
 def machine_paths(notebook, places):
     """Paths of this machine that stand in the outputs, for `places` = folders that must not show."""
     text = json.dumps(
@@ -87,7 +104,8 @@ def relative(notebook, root=ROOT):
 
 
 def publishable(current, executed):
-    """The merged, cleaned and stamped notebook. Raises ChapterFailed with the reason when it may not be published."""
+    """The merged, cleaned and stamped notebook. Raises ChapterFailed with what forbids it."""
+    refuse_other_run(current, executed)
     notebook = relative(merge(current, executed))
     paths = machine_paths(notebook, [str(Path.home()), str(ROOT)])
     if paths:

@@ -1,6 +1,6 @@
 """The book's own Sphinx extension.
 
-- ``{card}`article:top5:.2%` ``: a figure of a recorded run. Card name, dotted field, Python format (may be left out).
+- ``{card}`article:top5:.2%` ``: a figure of a recorded run (card, dotted field, Python format or none).
 - ``{fact}`key` ``: a cited figure from book/facts.json, with its source as a tooltip.
 - A Kaggle button beside the Colab one, where the book has a repository.
 - Pages without scripts that are not used.
@@ -29,7 +29,7 @@ def load_cards(root):
 
 
 def load_facts(root):
-    """book/facts.json: {key: {"text": as printed, "value": number, "source": key of the bibliography, "where": ...}}."""
+    """book/facts.json: {key: {"text": as printed, "value": number, "source": citation key, "where": ...}}."""
     path = Path(root) / "book" / "facts.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -111,7 +111,7 @@ def add_kaggle_button(app, pagename, templatename, context, doctree):
 
 
 def mend_page(app, pagename, templatename, context, doctree):
-    """Take out what makes a browser complain: live code (not used here, and loaded twice), an empty colour mode."""
+    """Mend what browsers complain about: live code (not used, and loaded twice), an empty colour mode."""
 
     def is_thebe(script):
         return "thebe" in str(script.filename or "") or "THEBE_JS_URL" in str(
