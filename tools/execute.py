@@ -87,6 +87,8 @@ def main():
         run_dir = train_here(dataset, epochs, seed)
     except (ValueError, FloatingPointError) as error:
         stop(error)
+    except KeyboardInterrupt:
+        stop("stopped: the same command goes on after the last finished epoch")
     parameters = {
         "profile": "full",
         "dataset": name,

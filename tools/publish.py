@@ -77,7 +77,7 @@ def parameters_shown(notebook):
 
 
 def refuse_other_run(current, executed):
-    """Raise ChapterFailed when the run had other settings than the page shows (a place on disk may differ)."""
+    """Raise ChapterFailed when the run had other settings than the page shows (places may differ)."""
     ran, shown = executed.metadata.get("papermill", {}).get("parameters", {}), parameters_shown(current)
     for name in ("profile", "dataset", "epochs", "seed"):
         if name in ran and ran[name] != shown.get(name):
