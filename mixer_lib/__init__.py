@@ -1,1 +1,40 @@
-"""MLP-Mixer for image classification: one room per idea, in the order of the book."""
+"""MLP-Mixer for image classification: one room per idea, in the order of the book.
+
+data -> layers -> classifier -> training -> evaluation -> results; optimizers beside training.
+"""
+
+import os
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: no log lines about the machine
+warnings.filterwarnings("ignore", message="[\\s\\S]*TensorFlow Addons", category=UserWarning)  # its end-of-life notice
+
+from .classifier import PRESETS, MixerConfig, build_classifier, multiply_adds  # noqa: E402
+from .data import Dataset, load_dataset  # noqa: E402
+from .evaluation import evaluate, predict  # noqa: E402
+from .layers import MixerBlock, MlpBlock, Patches  # noqa: E402
+from .noise import Augment  # noqa: E402
+from .optimizers import adamw  # noqa: E402
+from .results import RunResult, load_pretrained  # noqa: E402
+from .training import RECIPES, Recipe, train  # noqa: E402
+
+__all__ = [
+    "PRESETS",
+    "RECIPES",
+    "Augment",
+    "Dataset",
+    "MixerBlock",
+    "MixerConfig",
+    "MlpBlock",
+    "Patches",
+    "Recipe",
+    "RunResult",
+    "adamw",
+    "build_classifier",
+    "evaluate",
+    "load_dataset",
+    "load_pretrained",
+    "multiply_adds",
+    "predict",
+    "train",
+]

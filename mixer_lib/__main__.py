@@ -1,0 +1,41 @@
+"""`python -m mixer_lib train`: one recorded run from the command line."""
+
+import argparse
+import os
+import sys
+
+
+def main(arguments=None):
+    """Train as asked and print the card's accuracies; a wrong value ends with a line that says why."""
+    from . import PRESETS, load_dataset, train
+
+    parser = argparse.ArgumentParser(prog="python -m mixer_lib", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("train", help="train a preset into a run folder, or go on with it")
+    run.add_argument("--preset", default="article", choices=PRESETS)
+    run.add_argument("--dataset", default="cifar100")
+    run.add_argument("--data", default=None, help="folder with the data")
+    run.add_argument("--epochs", type=int, default=100)
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--run-dir", default=None, help="default: runs/<dataset>-<preset>-seed<seed>")
+    asked = parser.parse_args(arguments)
+    command = f"python -m mixer_lib train --preset {asked.preset} --dataset {asked.dataset} --epochs {asked.epochs}"
+    command += f" --seed {asked.seed}"
+    run_dir = asked.run_dir or os.path.join(
+        "runs", f"{asked.dataset}-{asked.preset.replace('/', '-')}-seed{asked.seed}"
+    )
+    try:
+        dataset = load_dataset(asked.dataset, asked.data)
+        card = train(asked.preset, dataset, run_dir, asked.epochs, asked.seed, command=command)
+    except (ValueError, OSError, FloatingPointError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The same command goes on from the last finished epoch.")
+    print(
+        f"top-1 {card.top1:.2%}, top-5 {card.top5:.2%} after {card.epochs_run} epochs "
+        f"(best: {card.best_epoch}); card in {run_dir}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""AdamW as tensorflow-addons means it, in both worlds."""
+
+import keras
+
+from .worlds import KERAS_3
+
+EPSILON = 1e-7  # both libraries' default
+
+
+class AddonsAdamW(keras.optimizers.AdamW):
+    """Keras's AdamW with the decay of tensorflow-addons: w <- w - weight_decay * w at each step.
+
+    Keras multiplies the decay by the learning rate (w <- w - learning_rate * weight_decay * w), which is 200 times
+    weaker at a learning rate of 0.005, and weaker still after each cut. Source: tensorflow-addons 0.23,
+    `DecoupledWeightDecayExtension`.
+    """
+
+    def _apply_weight_decay(self, variables):
+        if self.weight_decay:
+            for variable in variables:
+                variable.assign(variable * (1 - self.weight_decay))
+
+
+def _check(learning_rate, weight_decay):
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be above 0 (the article uses 0.005). Received: {learning_rate!r}.")
+    if not 0 <= weight_decay < 1:
+        raise ValueError(
+            f"weight_decay must be from 0 to below 1: it is the part of each weight taken away at every step "
+            f"(the article uses 0.0001). Received: {weight_decay!r}."
+        )
+
+
+def adamw(learning_rate, weight_decay):
+    """AdamW whose decay is not multiplied by the learning rate.
+
+    Args:
+        learning_rate: step size, above 0.
+        weight_decay: part of every trainable variable that a step takes away, whatever the learning rate.
+
+    Returns:
+        tensorflow-addons' own optimizer where it imports (Python 3.10 and 3.11), else an equal Keras one.
+
+    Raises:
+        ValueError: naming the value that can't be.
+    """
+    _check(learning_rate, weight_decay)
+    if not KERAS_3:
+        try:
+            from tensorflow_addons.optimizers import AdamW
+        except ImportError:
+            pass
+        else:
+            return AdamW(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=EPSILON)
+    return AddonsAdamW(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=EPSILON)
+
+
+def keras_adamw(learning_rate, weight_decay):
+    """Keras's own AdamW, whose decay is multiplied by the learning rate: it shrinks when the learning rate does."""
+    if not learning_rate > 0:
+        _check(learning_rate, 0)
+    return keras.optimizers.AdamW(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=EPSILON)

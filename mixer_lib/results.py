@@ -1,0 +1,169 @@
+"""The card of a run: what was trained, on what, how, and what came out."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+PRETRAINED = pathlib.Path(__file__).parent / "pretrained"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """A recorded run. Accuracies are fractions of the official test set, unless named `val_`.
+
+    `top1`, `top5` belong to the weights of the best epoch (lowest validation loss), `top1_last`, `top5_last` to
+    those of the last. `macs` counts multiply-adds for one image; `seconds_total` leaves testing out.
+    """
+
+    preset: str
+    config: dict
+    recipe: dict
+    dataset: str
+    data_fingerprint: str
+    seed: int
+    epochs_asked: int
+    epochs_run: int
+    best_epoch: int
+    val_top1: float
+    val_top5: float
+    top1: float
+    top5: float
+    top1_last: float
+    top5_last: float
+    parameters: int
+    macs: int
+    seconds_total: float
+    seconds_per_epoch: float
+    device: str
+    versions: dict
+    command: str
+    commit: str
+    started: str
+    weights_sha256: str = ""
+
+    def save(self, path):
+        """Write the card as JSON, whole or not at all."""
+        write_atomically(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path):
+        """Read a card; ValueError if it isn't one of this version."""
+        try:
+            content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not a card: {error}. Write it again by training or from the repository.") from error
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(content, dict) or known != set(content) | {"weights_sha256"}:
+            odd = sorted(known.symmetric_difference(content) - {"weights_sha256"})
+            raise ValueError(f"{path} is not a card of this version: the fields {odd} differ. Update mixer_lib.")
+        return cls(**content)
+
+
+def write_atomically(path, content):
+    """Put text or bytes in place by a rename: a reader sees the old file or the new one, nothing between."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(part, path)
+
+
+def sha256_of(path):
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def device_name():
+    """What computes: the GPU's name, or the CPU's and how many cores this process may use."""
+    from .worlds import backend_name
+
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+    elif backend_name() == "jax":
+        import jax
+
+        names = [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    else:
+        import torch
+
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if names:
+        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU, {cores} cores ({_cpu_model()})"
+
+
+def _cpu_model():
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def versions():
+    """Versions of what decides a result: Python, Keras, its backend, NumPy."""
+    import importlib.metadata
+
+    import keras
+    import numpy
+
+    from .worlds import backend_name
+
+    found = {"python": platform.python_version(), "keras": keras.__version__, "backend": backend_name()}
+    for package in ("tensorflow", "tensorflow-addons", "jax", "torch"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {**found, "numpy": numpy.__version__}
+
+
+def commit():
+    """The commit of the checkout that this library lies in, "+" behind it if files differ; "" outside one."""
+    folder = pathlib.Path(__file__).parent
+    try:
+        git = ["git", "-C", str(folder)]
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run([*git, "status", "--porcelain", "--", str(folder)], capture_output=True, text=True)
+        return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def load_pretrained(name="article"):
+    """A published model with its card.
+
+    Args:
+        name: one of the files in mixer_lib/pretrained: "article", "article-digits" ...
+
+    Returns:
+        (model, card): a `keras.Model` that gives logits, and its `RunResult`.
+
+    Raises:
+        ValueError: if there is no such model, or its weights don't fit the card.
+    """
+    from .classifier import MixerConfig, build_classifier
+
+    names = sorted(path.stem for path in PRETRAINED.glob("*.json"))
+    if name not in names:
+        raise ValueError(f"There is no published model {name!r}. Choose one of {', '.join(names)}.")
+    card = RunResult.load(PRETRAINED / f"{name}.json")
+    weights = PRETRAINED / f"{name}.weights.h5"
+    if sha256_of(weights) != card.weights_sha256:
+        raise ValueError(
+            f"{weights.name} is not the file that its card describes (its SHA-256 differs): it is damaged or was "
+            f"replaced. Take it from the repository again."
+        )
+    model = build_classifier(MixerConfig(**card.config))
+    model.load_weights(weights)
+    return model, card

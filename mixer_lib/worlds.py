@@ -1,0 +1,100 @@
+"""The one place where Keras 2.15 and Keras 3 differ.
+
+Everything else in this library is written once. Keras 3 has `keras.ops` and `keras.random`, which run on
+TensorFlow, JAX and torch alike; Keras 2.15 has neither, so the same few names are given by TensorFlow there.
+"""
+
+import keras
+import numpy as np
+
+KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
+
+if KERAS_3:
+    from keras import ops
+    from keras.random import SeedGenerator, randint, uniform
+
+    def backend_name():
+        """Name of the library that computes: "tensorflow", "jax" or "torch"."""
+        return keras.backend.backend()
+else:
+    from types import SimpleNamespace
+
+    import tensorflow as tf
+
+    ops = SimpleNamespace(
+        abs=tf.abs,
+        arange=lambda stop, dtype="int32": tf.range(tf.cast(stop, dtype)),
+        bitwise_and=tf.bitwise.bitwise_and,
+        bitwise_xor=tf.bitwise.bitwise_xor,
+        cast=tf.cast,
+        concatenate=tf.concat,
+        einsum=tf.einsum,
+        maximum=tf.maximum,
+        minimum=tf.minimum,
+        reshape=tf.reshape,
+        right_shift=tf.bitwise.right_shift,
+        shape=tf.shape,
+        where=tf.where,
+    )
+
+    class SeedGenerator:
+        """Keras 3's seed generator: a state (seed, counter), so that draws depend on nothing else."""
+
+        def __init__(self, seed=None):
+            first = np.random.randint(2**31 - 1) if seed is None else seed
+            self.state = tf.Variable([first, 0], dtype=tf.int64, trainable=False, name="seed_generator_state")
+
+        def next(self):
+            seed = tf.identity(self.state)
+            self.state.assign_add([0, 1])
+            return seed
+
+    def uniform(shape, minval=0.0, maxval=1.0, dtype="float32", seed=None):
+        return tf.random.stateless_uniform(shape, seed.next(), minval, maxval, dtype)
+
+    def randint(shape, minval, maxval, dtype="int32", seed=None):
+        return tf.random.stateless_uniform(shape, seed.next(), minval, maxval, dtype)
+
+    def backend_name():
+        """Name of the library that computes: always "tensorflow" in this world."""
+        return "tensorflow"
+
+
+def seed_generators(model):
+    """Every `SeedGenerator` in a model, in the order of its layers.
+
+    Keras 2.15 and 3 track sublayers differently, so this walks the layers' own attributes.
+    """
+    found, seen = [], set()
+
+    def visit(layer):
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        if isinstance(getattr(layer, "seed_generator", None), SeedGenerator):
+            found.append(layer.seed_generator)
+        for sublayer in layer.__dict__.values():
+            if isinstance(sublayer, keras.layers.Layer):
+                visit(sublayer)
+
+    for layer in model.layers:
+        visit(layer)
+    return found
+
+
+def optimizer_variables(model):
+    """Everything the model's optimizer remembers, created if it isn't yet."""
+    optimizer = model.optimizer
+    if hasattr(optimizer, "_create_all_weights"):  # tensorflow-addons builds on Keras's legacy optimizers
+        optimizer._create_all_weights(model.trainable_variables)
+        return optimizer.variables()
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    return list(optimizer.variables)
+
+
+def train_on_batch(model, images, labels):
+    """One step of training; returns the epoch's running means so far by name."""
+    if KERAS_3:
+        return model.train_on_batch(images, labels, return_dict=True)
+    return model.train_on_batch(images, labels, reset_metrics=False, return_dict=True)
