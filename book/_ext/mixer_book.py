@@ -124,10 +124,16 @@ def mend_page(app, pagename, templatename, context, doctree):
     context["default_mode"] = context.get("default_mode") or "auto"
 
 
+def one_search_field(app, config):
+    """No second search field in the header. (Theme options in _config.yml would wipe the launch buttons.)"""
+    config.html_theme_options = {**(config.html_theme_options or {}), "navbar_persistent": []}
+
+
 def setup(app):
     app.add_config_value("mixer_repository", "", "html")
     app.add_role("card", CardRole())
     app.add_role("fact", FactRole())
+    app.connect("config-inited", one_search_field)
     # the theme makes its launch buttons at priority 501
     app.connect("html-page-context", add_kaggle_button, priority=900)
     app.connect("html-page-context", mend_page, priority=900)
