@@ -1,0 +1,58 @@
+"""What every test shares: groups for parallel runs, the list of expected skips, paths."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPECTED_SKIPS = Path(__file__).parent / "expected_skips.txt"
+
+# A reader's own settings must not decide what the tests see; the place of the data may.
+for _name in ("MIXER_PROFILE", "MIXER_DATASET", "MIXER_EPOCHS", "MIXER_SEED", "MIXER_RUN_DIR"):
+    os.environ.pop(_name, None)
+
+
+def pytest_collection_modifyitems(items):
+    """Keep a file's tests on one worker, so that fixtures are built once; chapters may run side by side."""
+    for item in items:
+        if item.path.name != "test_notebooks.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def expected_reasons(path=EXPECTED_SKIPS):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def unexpected_skips(reasons, patterns):
+    """The reasons that no pattern matches."""
+    return [reason for reason in reasons if not any(re.match(pattern, reason) for pattern in patterns)]
+
+
+def skip_reasons(reports):
+    """Reasons of skipped reports, without pytest's prefix."""
+    texts = [report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple)]
+    return [text.removeprefix("Skipped: ") for text in texts]
+
+
+def pytest_sessionfinish(session):
+    """With MIXER_STRICT_SKIPS set (.ci/run does), a skip that is not on the list fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("MIXER_STRICT_SKIPS") or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    wrong = unexpected_skips(skip_reasons(reporter.stats.get("skipped", [])), expected_reasons())
+    if wrong:
+        reporter.write_line("")
+        for reason in sorted(set(wrong)):
+            reporter.write_line(
+                f"unexpected skip: {reason} (expected ones: tests/expected_skips.txt)", red=True
+            )
+        session.exitstatus = 1
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The repository's root."""
+    return ROOT

@@ -1,0 +1,162 @@
+"""The book builds strictly, reads offline, describes its pictures and states no number without a record."""
+
+import dataclasses
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import numbers_in_prose
+import pytest
+from bs4 import BeautifulSoup
+from chapters import chapter_paths
+
+import mixer_lib
+from book import stage_book, strict_build
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted((ROOT / "book").glob("*.md"))
+CHAPTERS = chapter_paths()
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The rendered book."""
+    stage = tmp_path_factory.mktemp("book") / "stage"
+    stage_book(stage)
+    done = strict_build(stage)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return stage / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def soups(html):
+    """Every page of the rendered book, parsed: {path: soup}."""
+    pages = [path for path in html.rglob("*.html") if "_static" not in path.parts]
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in pages}
+
+
+def test_every_page_of_the_contents_is_rendered(html):
+    for path in PAGES:
+        assert (html / "book" / f"{path.stem}.html").is_file()
+    for path in CHAPTERS:
+        assert (html / "notebooks" / f"{path.stem}.html").is_file()
+
+
+def external(address):
+    return urlsplit(address).scheme in ("http", "https") or address.startswith("//")
+
+
+def test_reading_needs_nothing_from_the_network(soups):
+    """Scripts, styles, pictures, fonts: all lie beside the book."""
+    for path, soup in soups.items():
+        needed = [
+            tag.get("src") for tag in soup.find_all(["script", "img", "iframe", "source", "video", "audio"])
+        ]
+        links = [
+            tag
+            for tag in soup.find_all("link")
+            if {"stylesheet", "preload", "icon"} & set(tag.get("rel", []))
+        ]
+        needed += [tag.get("href") for tag in links]
+        assert [address for address in needed if address and external(address)] == [], path.name
+
+
+def test_scripts_styles_and_pictures_are_there(html, soups):
+    for path, soup in soups.items():
+        tags = [(tag, "src") for tag in soup.find_all(["script", "img"])] + [
+            (tag, "href") for tag in soup.find_all("link")
+        ]
+        for tag, attribute in tags:
+            address = tag.get(attribute, "")
+            if not address or external(address) or address.startswith("data:"):
+                continue
+            target = path.parent / unquote(urlsplit(address).path)
+            assert target.exists(), f"{path.name}: {address}"
+
+
+def test_mathjax_comes_with_its_licence(html):
+    assert (html / "mathjax" / "tex-svg.js").is_file()
+    assert "Apache License" in (html / "mathjax" / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_internal_links_lead_somewhere(soups):
+    anchors = {path.resolve(): {tag["id"] for tag in soup.find_all(id=True)} for path, soup in soups.items()}
+    for path, soup in soups.items():
+        for link in soup.find_all("a", href=True):
+            parts = urlsplit(link["href"])
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+            assert target.exists(), f"{path.name}: {link['href']}"
+            if parts.fragment and target in anchors:
+                assert unquote(parts.fragment) in anchors[target], f"{path.name}: {link['href']}"
+
+
+def describes(alt):
+    """Whether an alt text says something: some words, and no file name."""
+    return (
+        alt is not None
+        and len(alt.split()) >= 3
+        and not re.search(r"\.(png|svg|jpe?g|gif|webp)$|_images/", alt.strip())
+    )
+
+
+@pytest.mark.parametrize("alt", [None, "", "x.png", "../_images/0a1b.png", "a figure"])
+def test_an_alt_text_without_content_is_noticed(alt):
+    assert not describes(alt)
+
+
+def test_every_picture_has_an_alt_text(soups):
+    for path, soup in soups.items():
+        article = soup.find("article") or soup
+        for image in article.find_all("img"):
+            assert describes(image.get("alt")), (
+                f"{path.name}: {image.get('src')} has alt {image.get('alt')!r}"
+            )
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_pictures_in_outputs_are_described_in_their_cell(path):
+    for number, cell in enumerate(nbformat.read(path, 4).cells, 1):
+        kinds = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
+        if any(kind.startswith("image/") for kind in kinds):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+            assert describes(alt), f"cell {number}: metadata mystnb.image.alt is {alt!r}"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_no_chapter_stores_an_error_or_noise(path):
+    for number, cell in enumerate(nbformat.read(path, 4).cells, 1):
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error", f"cell {number}"
+            assert output.get("name") != "stderr", f"cell {number}: {output.text[:200]}"
+
+
+def recipe_numbers():
+    """Numbers of mixer_lib's presets and recipes: prose may name what the code fixes."""
+    entries = [*mixer_lib.PRESETS.values(), *mixer_lib.RECIPES.values()]
+    return numbers_in_prose.numeric_leaves([dataclasses.asdict(entry) for entry in entries])
+
+
+def records():
+    return numbers_in_prose.card_numbers(ROOT) + numbers_in_prose.fact_numbers(ROOT) + recipe_numbers()
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_number_of_a_chapter_has_a_record(path):
+    notebook = nbformat.read(path, 4)
+    sources = records() + numbers_in_prose.output_numbers(notebook)
+    wrong = {
+        number: cell.source[:80]
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for number in numbers_in_prose.unbacked(cell.source, sources)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md"], ids=lambda path: path.stem)
+def test_every_number_of_a_page_has_a_record(path):
+    outputs = [n for chapter in CHAPTERS for n in numbers_in_prose.output_numbers(nbformat.read(chapter, 4))]
+    assert numbers_in_prose.unbacked(path.read_text(encoding="utf-8"), records() + outputs) == []

@@ -1,0 +1,100 @@
+"""Stage and render the book strictly (`make book`), or a profile's executed chapters (quick, execute).
+
+The staged copy under _build/<profile>/stage/ has the repository's layout, so that links and launch
+addresses are right. The rendered book takes its place, _build/<profile>/html/, only when the strict build
+passed.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+
+
+def repository_url():
+    """The https address of the GitHub repository, from MIXER_REPOSITORY or git's origin; or empty."""
+    url = os.environ.get("MIXER_REPOSITORY", "")
+    if not url:
+        command = ["git", "remote", "get-url", "origin"]
+        try:
+            url = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        except OSError:
+            return ""
+    match = re.fullmatch(r"(?:https://|git@|ssh://git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?", url)
+    return f"https://github.com/{match[1]}" if match else ""
+
+
+def configure(stage, url):
+    """Add what depends on the repository's address to the staged _config.yml: launch and source buttons."""
+    path = stage / "_config.yml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if url:
+        config["repository"] = {"url": url, "branch": "main"}
+        config["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
+        config.setdefault("html", {})["use_repository_button"] = True
+        config["sphinx"]["config"]["mixer_repository"] = url
+    path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def copy_tree(source, target):
+    ignore = shutil.ignore_patterns(".*", "__pycache__")
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=ignore)
+
+
+def stage_book(stage, chapters=()):
+    """Copy the book to `stage`; `chapters` are executed notebooks that replace the committed ones."""
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    for folder in ("book", "notebooks", "mixer_lib/pretrained"):
+        copy_tree(ROOT / folder, stage / folder)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, stage / name)
+    for chapter in chapters:
+        shutil.copy(chapter, stage / "notebooks" / Path(chapter).name)
+    configure(stage, repository_url())
+
+
+def strict_build(stage, log=None):
+    """Render the staged book; the exit status of the strict build. The html lies under stage/_build/html."""
+    start = (
+        "from jupyter_book.cli.main import main; main()"  # its command, which a path with spaces cannot break
+    )
+    command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going", "-q"]
+    done = subprocess.run(command, cwd=stage, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if log:
+        log.write_text(done.stdout, encoding="utf-8")
+    return done
+
+
+def render(profile, chapters=(), build=BUILD):
+    """Stage and render; the path of the html folder. Exits with the warnings when the build is not clean."""
+    stage = build / profile / "stage"
+    stage_book(stage, chapters)
+    done = strict_build(stage)
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if "WARNING" in line or "ERROR" in line]
+        print("\n".join(lines or done.stdout.splitlines()[-30:]), file=sys.stderr)
+        sys.exit("the strict build of the book failed")
+    html = build / profile / "html"
+    shutil.rmtree(html, ignore_errors=True)
+    shutil.move(str(stage / "_build" / "html"), str(html))
+    return html
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    html = render("committed")
+    print(f"the book: {(html / 'index.html').relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
