@@ -64,7 +64,7 @@ def _check(config, dataset, epochs, seed):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
 
 
-def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, command=""):
+def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, name=None, command=""):
     """Train a Mixer, or go on with what `run_dir` holds.
 
     The last tenth of the training set is the validation set; the best epoch is the one with the lowest loss on
@@ -79,6 +79,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
         jit_compile: let XLA compile the step; None does so when there are enough steps to pay for compiling.
+        name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
 
     Returns:
@@ -90,7 +91,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     """
     from tqdm.auto import tqdm
 
-    preset = config if isinstance(config, str) else "custom"
+    preset = config if isinstance(config, str) else None
     if isinstance(config, str):
         if config not in PRESETS:
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
@@ -141,7 +142,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
             seconds = time.perf_counter() - begun
             run.end_epoch({"epoch": epoch, "seconds": round(seconds, 2), "lr": lr, **row})
             progress.set_postfix(epoch=epoch, val_top1=f"{row['val_top1']:.2%}", val_top5=f"{row['val_top5']:.2%}")
-    return _finish(run, preset, config, dataset, epochs, seed, command)
+    return _finish(run, name or preset or "custom", config, dataset, epochs, seed, command)
 
 
 def _finish(run, preset, config, dataset, epochs, seed, command):
