@@ -49,9 +49,8 @@ def main():
         name=asked.variant,
         command=f"python tools/ablations.py {asked.variant} --epochs {asked.epochs} --seed {asked.seed}",
     )
-    print(
-        f"{asked.variant}: validation top-1 {card.val_top1:.2%}, top-5 {card.val_top5:.2%} after {card.epochs_run} epochs"
-    )
+    found = f"validation top-1 {card.val_top1:.2%}, top-5 {card.val_top5:.2%}"
+    print(f"{asked.variant}: {found} after {card.epochs_run} epochs")
 
 
 if __name__ == "__main__":
