@@ -1,5 +1,7 @@
 """AdamW as tensorflow-addons means it, in both worlds."""
 
+import math
+
 import keras
 
 from .worlds import KERAS_3
@@ -57,6 +59,7 @@ def adamw(learning_rate, weight_decay):
 
 def keras_adamw(learning_rate, weight_decay):
     """Keras's own AdamW, whose decay is multiplied by the learning rate: it shrinks when the learning rate does."""
-    if not learning_rate > 0:
-        _check(learning_rate, 0)
+    _check(learning_rate, 0)
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be 0 or more (0.02 is common). Received: {weight_decay!r}.")
     return keras.optimizers.AdamW(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=EPSILON)
