@@ -114,6 +114,9 @@ class _Run:
         packed = io.BytesIO()
         np.savez(packed, state=json.dumps(state), **arrays)
         results.write_atomically(self.file, packed.getvalue())
+        self.write_history()
+
+    def write_history(self):
         lines = io.StringIO()
         table = csv.DictWriter(lines, HISTORY, lineterminator="\n")
         table.writeheader()
@@ -143,6 +146,7 @@ class _Run:
         self.stopped, self.started = state["stopped"], state["started"]
         for callback, counters in zip(self.callbacks, state["counters"], strict=True):
             vars(callback).update(counters)
+        self.write_history()  # the run may have been killed between the checkpoint and this file
 
 
 def _learning_rate(model):
