@@ -160,6 +160,13 @@ def _reseed(model, seed, epoch):
         generator.state.assign(np.asarray([first, 0], np.dtype(getattr(generator.state.dtype, "name", generator.state.dtype))))
 
 
+def _diverged(what, value, when, recipe):
+    return FloatingPointError(
+        f"The {what} became {value} in {when}: training diverged. Lower the learning rate (it was "
+        f"{recipe.learning_rate}). The last finished epoch is kept."
+    )
+
+
 def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
     """Train one epoch; returns the means over its images."""
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
@@ -173,10 +180,7 @@ def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         found = worlds.train_on_batch(model, images[batch], labels[batch])
         if not np.isfinite(float(found["loss"])):
-            raise FloatingPointError(
-                f"The loss became {float(found['loss'])} in epoch {epoch}, step {step + 1}: training diverged. Lower the "
-                f"learning rate (it was {recipe.learning_rate}). The last finished epoch is kept."
-            )
+            raise _diverged("loss", float(found["loss"]), f"epoch {epoch}, step {step + 1}", recipe)
         for key in sums:
             sums[key] += float(found[key]) * len(batch)
         progress.update()
@@ -268,6 +272,8 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
             judged = scores(logits_of(model, x_val), y_val)
             row = {"loss": means["loss"], "top1": means["acc"], "top5": means["top5-acc"]}
             row |= {f"val_{key}": value for key, value in judged.items()}
+            if not np.isfinite(row["val_loss"]):
+                raise _diverged("validation loss", row["val_loss"], f"epoch {epoch}", recipe)
             seconds = time.perf_counter() - begun
             run.end_epoch({"epoch": epoch, "seconds": round(seconds, 2), "lr": lr, **row})
             progress.set_postfix(epoch=epoch, val_top1=f"{row['val_top1']:.2%}", val_top5=f"{row['val_top5']:.2%}")
