@@ -187,11 +187,16 @@ def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
     return {key: total / len(images) for key, total in sums.items()}
 
 
-def _check(config, dataset, epochs, seed):
+def check_request(epochs, seed):
+    """Refuse epochs or a seed that can't be, by name and value."""
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs must be a whole number of at least 1 (the article asks for 100). Received: {epochs!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ValueError(f"seed must be a whole number from 0 to {2**31 - 1}. Received: {seed!r}.")
+
+
+def _check(config, dataset, epochs, seed):
+    check_request(epochs, seed)
     classes = len(dataset.class_names)
     if config.num_classes != classes:
         raise ValueError(f"The config has num_classes={config.num_classes}, but {dataset.name} has {classes} classes.")
