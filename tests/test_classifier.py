@@ -11,7 +11,13 @@ import tensorflow as tf
 from mixer_lib import PRESETS, MixerConfig, build_classifier, multiply_adds
 
 TINY = MixerConfig(
-    image_size=8, patch_size=2, num_blocks=2, hidden_dim=6, tokens_mlp_dim=5, channels_mlp_dim=7, num_classes=3
+    image_size=8,
+    patch_size=2,
+    num_blocks=2,
+    hidden_dim=6,
+    tokens_mlp_dim=5,
+    channels_mlp_dim=7,
+    num_classes=3,
 )
 TINY_PAPER = dataclasses.replace(
     TINY, shared_norm=False, pre_head_norm=True, stochastic_depth=0.1, zero_head=True, dropout=0.0
@@ -44,7 +50,7 @@ def tiny():
     return model
 
 
-# --- sizes -----------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------
 
 
 def test_the_article_has_119780_trainable_parameters_and_119787_in_all(article):
@@ -71,7 +77,12 @@ def test_a_built_model_has_as_many_parameters_as_are_counted_on_paper(config):
 
 @pytest.mark.parametrize(
     ("preset", "count"),
-    [("article", 119_780), ("mixer-b/16", 59_880_472), ("mixer-b/32", 60_293_428), ("mixer-l/16", 208_196_168)],
+    [
+        ("article", 119_780),
+        ("mixer-b/16", 59_880_472),
+        ("mixer-b/32", 60_293_428),
+        ("mixer-l/16", 208_196_168),
+    ],
 )
 def test_a_preset_counts_the_parameters_that_its_source_states(preset, count):
     assert parameters(PRESETS[preset]) == count
@@ -103,11 +114,11 @@ def test_multiply_adds_are_those_of_every_matrix_product_in_the_model():
     assert multiply_adds(TINY) == embed + 2 * (tokens + channels) + head
 
 
-# --- the article's model -----------------------------------------------------------------------------------------
+# --- the article's model --------------------------------------------------------------------------
 
 
 def built_the_article_s_way(model, config):
-    """The same weights in a model of extract_patches, transposes and one LayerNorm for both mixings of a block."""
+    """The same weights in a model of extract_patches, transposes and one LayerNorm in a block."""
     mean, variance = model.get_layer("normalize").mean, model.get_layer("normalize").variance
     embed, head = (model.get_layer(name).get_weights() for name in ("embed", "head"))
     blocks = [model.get_layer(f"block_{i}") for i in range(config.num_blocks)]
@@ -174,7 +185,7 @@ def test_stochastic_depth_grows_linearly_from_the_first_block_to_the_last():
     assert rates == pytest.approx([0, 0.1, 0.2])
 
 
-# --- plain calls -------------------------------------------------------------------------------------------------
+# --- plain calls ----------------------------------------------------------------------------------
 
 
 def test_plain_calls_and_predict_are_deterministic(tiny):
@@ -207,7 +218,7 @@ def test_a_model_with_any_number_of_patches_trains(patches):
     assert np.isfinite(np.asarray(model(pictures(2, side), training=True))).all()
 
 
-# --- saving ------------------------------------------------------------------------------------------------------
+# --- saving ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_PAPER], ids=["article-like", "paper-like"])
@@ -233,10 +244,18 @@ def test_a_whole_saved_model_loads_exactly(tmp_path, config):
         assert other.get_layer(name).get_config() == model.get_layer(name).get_config()
 
 
-# --- configurations ----------------------------------------------------------------------------------------------
+# --- configurations -------------------------------------------------------------------------------
 
 
-WHOLE = ("image_size", "patch_size", "num_blocks", "hidden_dim", "tokens_mlp_dim", "channels_mlp_dim", "num_classes")
+WHOLE = (
+    "image_size",
+    "patch_size",
+    "num_blocks",
+    "hidden_dim",
+    "tokens_mlp_dim",
+    "channels_mlp_dim",
+    "num_classes",
+)
 BAD = [
     *itertools.product(WHOLE, (0, -1, 2.0, "8", True, None)),
     *itertools.product(("dropout", "stochastic_depth"), (-0.1, 1, 1.5, "0.2", True, None, float("nan"))),

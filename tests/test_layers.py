@@ -19,10 +19,12 @@ def refill(layer, seed=7):
     layer.set_weights([draw.normal(scale=0.5, size=w.shape).astype("float32") for w in layer.get_weights()])
 
 
-# --- patches ---------------------------------------------------------------------------------------------------
+# --- patches --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("height", "width", "channels", "size"), [(32, 32, 3, 4), (12, 20, 1, 2), (14, 7, 5, 7)])
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "size"), [(32, 32, 3, 4), (12, 20, 1, 2), (14, 7, 5, 7)]
+)
 def test_patches_are_exactly_those_of_extract_patches(height, width, channels, size):
     images = random_array(2, height, width, channels)
     theirs = tf.image.extract_patches(images, [1, size, size, 1], [1, size, size, 1], [1, 1, 1, 1], "VALID")
@@ -44,7 +46,7 @@ def test_a_patch_size_that_is_no_positive_whole_number_is_refused(size):
         Patches(size)
 
 
-# --- mixing ----------------------------------------------------------------------------------------------------
+# --- mixing ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 6), (1, 16, 4)])
@@ -84,7 +86,9 @@ def test_a_mixer_block_equals_its_formula_in_numpy(shared_norm):
 def test_the_hidden_activation_is_the_tanh_gelu_and_not_the_exact_one():
     layer = MlpBlock(1)
     layer(np.zeros((1, 1, 1), "float32"))
-    layer.set_weights([np.ones(w.shape, "float32") if w.ndim == 2 else np.zeros(w.shape) for w in layer.get_weights()])
+    layer.set_weights(
+        [np.ones(w.shape, "float32") if w.ndim == 2 else np.zeros(w.shape) for w in layer.get_weights()]
+    )
     x = np.float32(2.2)  # where the two differ by about 5e-4
     got = float(np.asarray(layer(np.full((1, 1, 1), x))).item())
     assert got == pytest.approx(float(gelu(x)), abs=2e-6)
@@ -147,7 +151,7 @@ def test_a_layer_made_from_its_config_is_the_same_layer(layer):
     assert keras.layers.deserialize(written).get_config() == config
 
 
-# --- dropout ---------------------------------------------------------------------------------------------------
+# --- dropout --------------------------------------------------------------------------------------
 
 
 def dropped(layer, shape=(64, 16, 128)):
@@ -191,7 +195,9 @@ def test_dropout_keeps_the_mean_by_scaling_what_stays(seeded):
     assert values.mean() == pytest.approx(1, abs=0.005)
 
 
-@pytest.mark.parametrize("layer", [Dropout(0.5), StochasticDepth(0.5), Augment(0.2)], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    "layer", [Dropout(0.5), StochasticDepth(0.5), Augment(0.2)], ids=lambda x: type(x).__name__
+)
 @pytest.mark.parametrize("training", [False, None])
 def test_noise_is_off_outside_training(layer, training):
     x = random_array(4, 8, 8, 3) if isinstance(layer, Augment) else random_array(4, 8, 6)
@@ -235,14 +241,23 @@ def test_scrambling_gives_no_number_twice():
     assert len(np.unique(np.asarray(scramble(tf.constant(numbers))))) == len(numbers)
 
 
-# --- augmentation ----------------------------------------------------------------------------------------------
+# --- augmentation ---------------------------------------------------------------------------------
 
 
 def zoomed_by_keras(images, tall, wide):
     """Keras's RandomZoom on given factors: its matrix and the TensorFlow operation that it calls."""
     height, width = images.shape[1:3]
     zero = np.zeros_like(tall)
-    columns = [wide, zero, (width - 1) / 2 * (1 - wide), zero, tall, (height - 1) / 2 * (1 - tall), zero, zero]
+    columns = [
+        wide,
+        zero,
+        (width - 1) / 2 * (1 - wide),
+        zero,
+        tall,
+        (height - 1) / 2 * (1 - tall),
+        zero,
+        zero,
+    ]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=np.stack(columns, axis=1).astype("float32"),

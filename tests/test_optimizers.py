@@ -23,9 +23,15 @@ with_addons = pytest.mark.skipif(not has_addons, reason="only where tensorflow-a
 
 
 def problem():
-    """Start, goal and curvature of a small problem with two variables, without a random generator's version in it."""
-    start = [np.sin(np.arange(12, dtype="float32") * 1.7).reshape(3, 4), np.cos(np.arange(4, dtype="float32"))]
-    goal = [np.cos(np.arange(12, dtype="float32") * 0.9).reshape(3, 4), np.sin(np.arange(4, dtype="float32") * 2)]
+    """Start, goal and curvature of a small problem with two variables; nothing in it is drawn."""
+    start = [
+        np.sin(np.arange(12, dtype="float32") * 1.7).reshape(3, 4),
+        np.cos(np.arange(4, dtype="float32")),
+    ]
+    goal = [
+        np.cos(np.arange(12, dtype="float32") * 0.9).reshape(3, 4),
+        np.sin(np.arange(4, dtype="float32") * 2),
+    ]
     curvature = [np.linspace(0.01, 3, 12, dtype="float32").reshape(3, 4), np.float32([1, 0, 0.1, 10])]
     return start, goal, curvature
 
@@ -39,7 +45,8 @@ def trajectory(optimizer):
             optimizer.learning_rate = CUTS[step]
         wobble = np.float32(0.3 * np.sin(0.37 * step))
         gradients = [
-            tf.constant(c * (w.numpy() - g) + wobble) for w, g, c in zip(weights, goal, curvature, strict=True)
+            tf.constant(c * (w.numpy() - g) + wobble)
+            for w, g, c in zip(weights, goal, curvature, strict=True)
         ]
         optimizer.apply_gradients(zip(gradients, weights, strict=True))
         if (step + 1) % EVERY == 0:
@@ -60,7 +67,7 @@ def recorded():
     return {int(step): weights for step, weights in held["weights"].items()}
 
 
-# Each step rounds a weight of about 1 to one part in 1.2e-7; 300 steps that round differently stay within this.
+# A step rounds a weight of about 1 by at most 1.2e-7; 300 steps that round differently stay within this.
 TOLERANCE = 2e-5
 
 
@@ -93,7 +100,9 @@ def test_without_tensorflow_addons_adamw_is_the_stand_in():
     assert isinstance(adamw(LEARNING_RATE, WEIGHT_DECAY), AddonsAdamW)
 
 
-@pytest.mark.parametrize("make", [adamw, lambda lr, wd: AddonsAdamW(learning_rate=lr, weight_decay=wd, epsilon=1e-7)])
+@pytest.mark.parametrize(
+    "make", [adamw, lambda lr, wd: AddonsAdamW(learning_rate=lr, weight_decay=wd, epsilon=1e-7)]
+)
 def test_the_trajectory_recorded_from_tensorflow_addons_is_followed(make):
     assert farthest(trajectory(make(LEARNING_RATE, WEIGHT_DECAY)), recorded()) < TOLERANCE
 
@@ -111,7 +120,9 @@ def left_after_an_epoch_without_gradient(optimizer):
 
 def test_an_epoch_of_zero_gradients_leaves_the_fractions_that_the_two_decays_imply():
     assert left_after_an_epoch_without_gradient(adamw(0.005, 0.0001)) == pytest.approx(0.96541, abs=1e-5)
-    assert left_after_an_epoch_without_gradient(keras_adamw(0.005, 0.0001)) == pytest.approx(0.99983, abs=1e-5)
+    assert left_after_an_epoch_without_gradient(keras_adamw(0.005, 0.0001)) == pytest.approx(
+        0.99983, abs=1e-5
+    )
 
 
 def test_a_cut_of_the_learning_rate_leaves_the_decay_as_it_was():
@@ -160,4 +171,6 @@ if __name__ == "__main__":  # writes the recorded trajectory anew: Python 3.11 w
     }
     found = trajectory(AdamW(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY))
     rounded = {step: [np.round(w, 7).tolist() for w in weights] for step, weights in found.items()}
-    RECORDED.write_text(json.dumps({"source": source, "weights": rounded}, indent=None) + "\n", encoding="utf-8")
+    RECORDED.write_text(
+        json.dumps({"source": source, "weights": rounded}, indent=None) + "\n", encoding="utf-8"
+    )
