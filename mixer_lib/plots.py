@@ -16,7 +16,7 @@ WIDTH = 7.0  # inches: the width of the book's text column
 def style():
     """Set the book's figure style for everything that matplotlib draws from here on.
 
-    A white ground that is never transparent (the book puts it on a dark page too), letters that a phone can show,
+    A white ground that is never transparent (the book has dark pages too), letters that a phone can show,
     twice the pixels that a plain screen needs, and Okabe and Ito's colours.
     """
     plt.rcParams.update(
