@@ -1,7 +1,7 @@
 """Drawings of a training and of a test: curves, confusions, classes, mistakes.
 
-Each function returns a matplotlib `Figure`; a notebook shows it by itself at the end of the cell. The look is that of
-`plots.style()`, called once in a chapter.
+Each function returns a matplotlib `Figure`; a notebook shows it by itself at the end of the cell. The look is
+that of `plots.style()`, called once in a chapter.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +19,7 @@ def read_history(path):
 
 
 def cuts(history):
-    """Epochs that begin with a learning rate cut to about half of the epoch before: an array of epoch numbers."""
+    """Numbers of the epochs that begin with a learning rate cut to about half of the one before."""
     lr = history["lr"]
     return history["epoch"][1:][lr[1:] < 0.75 * lr[:-1]].astype(int)
 
