@@ -15,9 +15,10 @@ from .evaluation import evaluate, predict  # noqa: E402
 from .layers import MixerBlock, MlpBlock, Patches  # noqa: E402
 from .noise import Augment  # noqa: E402
 from .optimizers import adamw  # noqa: E402
+from .recipes import RECIPES, Recipe  # noqa: E402
 from .results import RunResult, load_pretrained  # noqa: E402
 from .settings import ChapterSettings, chapter_settings  # noqa: E402
-from .training import RECIPES, Recipe, train  # noqa: E402
+from .training import train  # noqa: E402
 
 __all__ = [
     "PRESETS",

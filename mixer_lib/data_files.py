@@ -103,12 +103,12 @@ def download(url: str, published_sum: str, target: Path) -> None:
     answer.raw.headers.pop("content-encoding", None)  # some hosts declare it; an archive stays as it is
     total = int(answer.headers.get("content-length", 0)) or None
     try:
-        with answer, part.open("wb") as out:
-            with tqdm(desc=target.name, total=total, unit="B", unit_scale=True) as bar:
-                for chunk in answer.iter_content(2**18):
-                    if out.write(chunk) and out.tell() > LARGEST_FILE:
-                        raise ValueError(f"{url} sends more than {LARGEST_FILE:,} bytes")
-                    bar.update(len(chunk))
+        bar = tqdm(desc=target.name, total=total, unit="B", unit_scale=True)
+        with answer, part.open("wb") as out, bar:
+            for chunk in answer.iter_content(2**18):
+                if out.write(chunk) and out.tell() > LARGEST_FILE:
+                    raise ValueError(f"{url} sends more than {LARGEST_FILE:,} bytes")
+                bar.update(len(chunk))
         checked(part, published_sum)
         os.replace(part, target)
     finally:

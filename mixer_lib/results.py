@@ -55,7 +55,9 @@ class RunResult:
         try:
             content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not a card: {error}. Write it again by training or from the repository.") from error
+            raise ValueError(
+                f"{path} is not a card: {error}. Write it again by training or from the repository."
+            ) from error
         known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(content, dict) or known != set(content) | {"weights_sha256"}:
             odd = sorted(known.symmetric_difference(content) - {"weights_sha256"})
@@ -120,7 +122,7 @@ def versions():
     from .worlds import backend_name
 
     found = {"python": platform.python_version(), "keras": keras.__version__, "backend": backend_name()}
-    for package in ("tensorflow", "tensorflow-addons", "jax", "torch"):
+    for package in (backend_name(), "tensorflow-addons"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -1,10 +1,6 @@
 """Train a Mixer: the recipe, a loop one can read, and a checkpoint from which it goes on."""
 
-import csv
 import dataclasses
-import datetime
-import io
-import json
 import math
 import pathlib
 import time
@@ -13,144 +9,21 @@ import keras
 import numpy as np
 
 from . import results, worlds
+from .checkpoints import Run, learning_rate_of
 from .classifier import PRESETS, build_classifier, multiply_adds
 from .evaluation import logits_of, scores
-from .optimizers import adamw, keras_adamw
+from .recipes import RECIPES
 
-HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
 STEPS_WORTH_COMPILING = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a model is trained; the defaults are the article's.
-
-    Attributes:
-        learning_rate: the first one; `schedule` changes it.
-        weight_decay: part of each weight that a step takes away.
-        decay_follows_lr: multiply the decay by the learning rate, as Keras does and tensorflow-addons doesn't.
-        batch_size: images in a step; the last step of an epoch takes what is left.
-        schedule: "plateau" halves the learning rate after `lr_patience` epochs without a better validation loss;
-            "cosine" takes it from its first value to 0 along half a cosine.
-        lr_patience: see schedule.
-        stop_patience: stop after so many epochs without a better validation loss; None never stops early.
-    """
-
-    learning_rate: float = 0.005
-    weight_decay: float = 0.0001
-    decay_follows_lr: bool = False
-    batch_size: int = 128
-    schedule: str = "plateau"
-    lr_patience: int = 5
-    stop_patience: int | None = 10
-
-    def __post_init__(self):
-        if self.schedule not in ("plateau", "cosine"):
-            raise ValueError(f'schedule must be "plateau" or "cosine". Received: {self.schedule!r}.')
-        for name in ("batch_size", "lr_patience", "stop_patience"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
-
-    def optimizer(self):
-        """The optimizer that this recipe asks for."""
-        make = keras_adamw if self.decay_follows_lr else adamw
-        return make(self.learning_rate, self.weight_decay)
-
-
-RECIPES = {"article": Recipe()}
-
-
-class _Run:
-    """One run in its folder: model, callbacks and history, and how they are put on disk and taken up again."""
-
-    def __init__(self, model, recipe, run_dir, identity):
-        self.model, self.recipe, self.identity = model, recipe, identity
-        self.file = run_dir / "checkpoint.npz"
-        self.run_dir = run_dir
-        self.history, self.best_loss, self.best_epoch = [], math.inf, 0
-        self.stopped, self.started = False, datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        self.best = [np.asarray(w) for w in model.get_weights()]
-        self.callbacks = []
-        if recipe.schedule == "plateau":
-            self.callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=recipe.lr_patience))
-        if recipe.stop_patience:
-            self.callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.stop_patience))
-        for callback in self.callbacks:
-            callback.set_model(model)
-            callback.on_train_begin()
-        model.stop_training = False
-
-    def end_epoch(self, row):
-        self.history.append(row)
-        if row["val_loss"] < self.best_loss:
-            self.best_loss, self.best_epoch = row["val_loss"], row["epoch"]
-            self.best = [np.asarray(w) for w in self.model.get_weights()]
-        for callback in self.callbacks:
-            callback.on_epoch_end(row["epoch"] - 1, {"val_loss": row["val_loss"]})
-        self.stopped = bool(self.model.stop_training)
-        self.save()
-
-    def save(self):
-        counters = [
-            {key: float(vars(callback)[key]) for key in ("wait", "best", "cooldown_counter") if key in vars(callback)}
-            for callback in self.callbacks
-        ]
-        state = {
-            "identity": self.identity,
-            "history": self.history,
-            "best": [self.best_loss, self.best_epoch],
-            "counters": counters,
-            "lr": _learning_rate(self.model),
-            "stopped": self.stopped,
-            "started": self.started,
-        }
-        arrays = {f"weights_{i}": np.asarray(w) for i, w in enumerate(self.model.get_weights())}
-        arrays |= {f"best_{i}": w for i, w in enumerate(self.best)}
-        arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(worlds.optimizer_variables(self.model))}
-        packed = io.BytesIO()
-        np.savez(packed, state=json.dumps(state), **arrays)
-        results.write_atomically(self.file, packed.getvalue())
-        lines = io.StringIO()
-        table = csv.DictWriter(lines, HISTORY, lineterminator="\n")
-        table.writeheader()
-        table.writerows(self.history)
-        results.write_atomically(self.run_dir / "history.csv", lines.getvalue())
-
-    def resume(self):
-        """Go back to the last finished epoch, if the folder holds one of the same run."""
-        if not self.file.exists():
-            return
-        with np.load(self.file, allow_pickle=False) as arrays:
-            state = json.loads(str(arrays["state"]))
-            for key, asked in self.identity.items():
-                held = state["identity"].get(key)
-                if held != asked:
-                    raise ValueError(
-                        f"{self.run_dir} holds a run with {key} = {held!r}, and {asked!r} was asked for. Name another "
-                        f"run_dir, or remove this one."
-                    )
-            count = len(self.best)
-            self.model.set_weights([arrays[f"weights_{i}"] for i in range(count)])
-            self.best = [arrays[f"best_{i}"] for i in range(count)]
-            for i, variable in enumerate(worlds.optimizer_variables(self.model)):
-                variable.assign(arrays[f"optimizer_{i}"])
-        self.model.optimizer.learning_rate = state["lr"]
-        self.history, (self.best_loss, self.best_epoch) = state["history"], state["best"]
-        self.stopped, self.started = state["stopped"], state["started"]
-        for callback, counters in zip(self.callbacks, state["counters"], strict=True):
-            vars(callback).update(counters)
-
-
-def _learning_rate(model):
-    return float(np.asarray(model.optimizer.learning_rate))
 
 
 def _reseed(model, seed, epoch):
     """Make every random draw of an epoch a function of (seed, epoch), so that a resumed run repeats it."""
     for place, generator in enumerate(worlds.seed_generators(model)):
         first = np.random.SeedSequence([seed, epoch, place]).generate_state(1)[0] % 2**31
-        generator.state.assign(np.asarray([first, 0], np.dtype(getattr(generator.state.dtype, "name", generator.state.dtype))))
+        generator.state.assign(
+            np.asarray([first, 0], np.dtype(getattr(generator.state.dtype, "name", generator.state.dtype)))
+        )
 
 
 def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
@@ -167,8 +40,8 @@ def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
         found = worlds.train_on_batch(model, images[batch], labels[batch])
         if not np.isfinite(float(found["loss"])):
             raise FloatingPointError(
-                f"The loss became {float(found['loss'])} in epoch {epoch}, step {step + 1}: training diverged. Lower the "
-                f"learning rate (it was {recipe.learning_rate}). The last finished epoch is kept."
+                f"The loss became {float(found['loss'])} in epoch {epoch}, step {step + 1}: training diverged. "
+                f"Lower the learning rate (it was {recipe.learning_rate}). The last finished epoch is kept."
             )
         for key in sums:
             sums[key] += float(found[key]) * len(batch)
@@ -178,7 +51,9 @@ def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
 
 def _check(config, dataset, epochs, seed):
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs must be a whole number of at least 1 (the article asks for 100). Received: {epochs!r}.")
+        raise ValueError(
+            f"epochs must be a whole number of at least 1 (the article asks for 100). Received: {epochs!r}."
+        )
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ValueError(f"seed must be a whole number from 0 to {2**31 - 1}. Received: {seed!r}.")
     classes = len(dataset.class_names)
@@ -189,7 +64,7 @@ def _check(config, dataset, epochs, seed):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
 
 
-def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, command=""):
+def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, name=None, command=""):
     """Train a Mixer, or go on with what `run_dir` holds.
 
     The last tenth of the training set is the validation set; the best epoch is the one with the lowest loss on
@@ -204,6 +79,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
         jit_compile: let XLA compile the step; None does so when there are enough steps to pay for compiling.
+        name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
 
     Returns:
@@ -215,7 +91,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     """
     from tqdm.auto import tqdm
 
-    preset = config if isinstance(config, str) else "custom"
+    preset = config if isinstance(config, str) else None
     if isinstance(config, str):
         if config not in PRESETS:
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
@@ -248,13 +124,15 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
         jit_compile=jit_compile,
     )
-    run = _Run(model, recipe, run_dir, identity)
+    run = Run(model, recipe, run_dir, identity)
     run.resume()
+    if run.finished(epochs):
+        return results.RunResult.load(run_dir / "card.json")
     with tqdm(total=epochs * steps, initial=len(run.history) * steps, unit="step", mininterval=1) as progress:
         while len(run.history) < epochs and not run.stopped:
             begun, epoch = time.perf_counter(), len(run.history) + 1
             if recipe.schedule == "plateau":
-                lr = _learning_rate(model)
+                lr = learning_rate_of(model)
             else:
                 lr = recipe.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
             means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, progress)
@@ -264,7 +142,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
             seconds = time.perf_counter() - begun
             run.end_epoch({"epoch": epoch, "seconds": round(seconds, 2), "lr": lr, **row})
             progress.set_postfix(epoch=epoch, val_top1=f"{row['val_top1']:.2%}", val_top5=f"{row['val_top5']:.2%}")
-    return _finish(run, preset, config, dataset, epochs, seed, command)
+    return _finish(run, name or preset or "custom", config, dataset, epochs, seed, command)
 
 
 def _finish(run, preset, config, dataset, epochs, seed, command):
@@ -306,4 +184,3 @@ def _finish(run, preset, config, dataset, epochs, seed, command):
     )
     card.save(run.run_dir / "card.json")
     return card
-

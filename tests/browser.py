@@ -40,9 +40,7 @@ class Browser:
             f"--user-data-dir={self.profile}",
         ]
         options += ["--allow-file-access-from-files", "about:blank"]
-        self.process = subprocess.Popen(
-            [self.path, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.process = subprocess.Popen([self.path, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         port_file = Path(self.profile) / "DevToolsActivePort"
         for _ in range(300):
             if port_file.is_file() and len(port_file.read_text().splitlines()) == 2:
@@ -90,9 +88,7 @@ class Browser:
             number = next(numbers)
             waiting = answers[number] = asyncio.get_running_loop().create_future()
             extra = {"sessionId": session} if session else {}
-            await socket.write_message(
-                json.dumps({"id": number, "method": method, "params": params, **extra})
-            )
+            await socket.write_message(json.dumps({"id": number, "method": method, "params": params, **extra}))
             answer = await waiting
             if "error" in answer:
                 raise RuntimeError(f"{method}: {answer['error']}")
@@ -108,14 +104,10 @@ class Browser:
         await call("Page.navigate", session, url=url)
         await loaded.wait()
         # MathJax typesets after the load event
-        ready = (
-            "Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 5000))])"
-        )
+        ready = "Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 5000))])"
         await call("Runtime.evaluate", session, expression=ready, awaitPromise=True)
         await asyncio.sleep(0.3)
-        value = await call(
-            "Runtime.evaluate", session, expression=script, returnByValue=True, awaitPromise=True
-        )
+        value = await call("Runtime.evaluate", session, expression=script, returnByValue=True, awaitPromise=True)
         await call("Target.closeTarget", targetId=target)
         listener.cancel()
         socket.close()

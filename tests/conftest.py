@@ -46,9 +46,7 @@ def pytest_sessionfinish(session):
     if wrong:
         reporter.write_line("")
         for reason in sorted(set(wrong)):
-            reporter.write_line(
-                f"unexpected skip: {reason} (expected ones: tests/expected_skips.txt)", red=True
-            )
+            reporter.write_line(f"unexpected skip: {reason} (expected ones: tests/expected_skips.txt)", red=True)
         session.exitstatus = 1
 
 

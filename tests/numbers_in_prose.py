@@ -103,9 +103,7 @@ def numeric_leaves(value):
         return []
     if isinstance(value, (int, float)):
         return [float(value)]
-    children = (
-        value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else []
-    )
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else []
     return [number for child in children for number in numeric_leaves(child)]
 
 
@@ -122,23 +120,15 @@ def output_numbers(notebook):
             texts.append(output.get("text", ""))
             data = output.get("data", {})
             texts += [data.get(kind, "") for kind in ("text/plain", "text/html", "text/markdown")]
-    return [
-        number
-        for text in texts
-        for number in numbers_in_text(re.sub(r"0x[0-9a-f]+|<style.*?</style>", "", text))
-    ]
+    return [number for text in texts for number in numbers_in_text(re.sub(r"0x[0-9a-f]+|<style.*?</style>", "", text))]
 
 
 def card_numbers(root):
     """Numbers in all cards: mixer_lib/pretrained/*.json and book/results/*.json."""
     files = [
-        path
-        for folder in ("mixer_lib/pretrained", "book/results")
-        for path in (Path(root) / folder).glob("*.json")
+        path for folder in ("mixer_lib/pretrained", "book/results") for path in (Path(root) / folder).glob("*.json")
     ]
-    return [
-        number for path in files for number in numeric_leaves(json.loads(path.read_text(encoding="utf-8")))
-    ]
+    return [number for path in files for number in numeric_leaves(json.loads(path.read_text(encoding="utf-8")))]
 
 
 def fact_numbers(root):
@@ -146,9 +136,7 @@ def fact_numbers(root):
     path = Path(root) / "book" / "facts.json"
     facts = json.loads(path.read_text(encoding="utf-8")).values() if path.is_file() else []
     cited = [fact for fact in facts if fact.get("source")]
-    return [
-        n for fact in cited for n in numeric_leaves(fact.get("value")) + numbers_in_text(fact.get("text", ""))
-    ]
+    return [n for fact in cited for n in numeric_leaves(fact.get("value")) + numbers_in_text(fact.get("text", ""))]
 
 
 def backed(number, percentage, sources):

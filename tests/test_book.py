@@ -50,14 +50,8 @@ def external(address):
 def test_reading_needs_nothing_from_the_network(soups):
     """Scripts, styles, pictures, fonts: all lie beside the book."""
     for path, soup in soups.items():
-        needed = [
-            tag.get("src") for tag in soup.find_all(["script", "img", "iframe", "source", "video", "audio"])
-        ]
-        links = [
-            tag
-            for tag in soup.find_all("link")
-            if {"stylesheet", "preload", "icon"} & set(tag.get("rel", []))
-        ]
+        needed = [tag.get("src") for tag in soup.find_all(["script", "img", "iframe", "source", "video", "audio"])]
+        links = [tag for tag in soup.find_all("link") if {"stylesheet", "preload", "icon"} & set(tag.get("rel", []))]
         needed += [tag.get("href") for tag in links]
         assert [address for address in needed if address and external(address)] == [], path.name
 
@@ -111,9 +105,7 @@ def test_every_picture_has_an_alt_text(soups):
     for path, soup in soups.items():
         article = soup.find("article") or soup
         for image in article.find_all("img"):
-            assert describes(image.get("alt")), (
-                f"{path.name}: {image.get('src')} has alt {image.get('alt')!r}"
-            )
+            assert describes(image.get("alt")), f"{path.name}: {image.get('src')} has alt {image.get('alt')!r}"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

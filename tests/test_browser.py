@@ -43,9 +43,7 @@ def browser():
 def test_a_page_loads_from_disk_without_errors_and_without_the_network(html, browser, page):
     seen = browser.visit((html / f"{page}.html").as_uri(), script=BROKEN_PICTURES)
     assert seen["errors"] == []
-    assert [
-        url for url in seen["requests"] if not url.startswith(("file:", "data:", "blob:", "about:"))
-    ] == []
+    assert [url for url in seen["requests"] if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
     assert seen["result"] == []
 
 
@@ -65,8 +63,7 @@ def test_formulas_are_typeset_without_the_network(html, browser):
 def test_the_driver_notices_errors_and_requests(tmp_path, browser):
     page = tmp_path / "bad.html"
     page.write_text(
-        "<img src='http://127.0.0.1:9/x.png'><script>throw Error('boom')</script>"
-        "<div style='width:900px'>wide</div>"
+        "<img src='http://127.0.0.1:9/x.png'><script>throw Error('boom')</script><div style='width:900px'>wide</div>"
     )
     seen = browser.visit(page.as_uri(), width=390, script="document.documentElement.scrollWidth")
     assert any("boom" in error for error in seen["errors"])

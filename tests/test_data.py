@@ -621,9 +621,7 @@ class TestRealCifar100:
 
     def test_each_superclass_has_five_classes(self, real):
         pairs = set(zip(real.y_train.tolist(), real.coarse_train.tolist(), strict=True))
-        assert len(pairs) == 100 and pairs == set(
-            zip(real.y_test.tolist(), real.coarse_test.tolist(), strict=True)
-        )
+        assert len(pairs) == 100 and pairs == set(zip(real.y_test.tolist(), real.coarse_test.tolist(), strict=True))
         assert (np.bincount([coarse for _, coarse in pairs]) == 5).all()
 
     def test_its_fingerprint_is_the_recorded_one(self, real):

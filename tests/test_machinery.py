@@ -35,9 +35,7 @@ def notebook(*sources):
     cells += [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
     cells += [nbformat.v4.new_code_cell(source) for source in sources]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return nbformat.v4.new_notebook(
-        cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}
-    )
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
 
 
 @pytest.fixture
@@ -102,12 +100,8 @@ def test_an_interpreter_that_is_there_and_does_not_run_is_noticed(tmp_path):
 
 
 def make(*arguments):
-    values = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    }
-    return subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=values, capture_output=True, text=True, timeout=120
-    )
+    values = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=values, capture_output=True, text=True, timeout=120)
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
@@ -227,9 +221,7 @@ def test_a_run_with_other_settings_than_the_page_shows_is_never_published():
 
 def test_an_error_is_never_published():
     current = notebook("1 / 0")
-    error = nbformat.v4.new_output(
-        "error", ename="ZeroDivisionError", evalue="division by zero", traceback=[]
-    )
+    error = nbformat.v4.new_output("error", ename="ZeroDivisionError", evalue="division by zero", traceback=[])
     with pytest.raises(chapters.ChapterFailed, match="failed"):
         publish.publishable(current, executed(current, error))
 
@@ -297,9 +289,7 @@ def test_a_card_role_prints_the_recorded_figure(text, shown):
     assert mixer_book.card_text(CARDS, text) == shown
 
 
-@pytest.mark.parametrize(
-    "text", ["nosuch:top5", "article:top9", "article:config", "article:val_top1:.2%", "article"]
-)
+@pytest.mark.parametrize("text", ["nosuch:top5", "article:top9", "article:config", "article:val_top1:.2%", "article"])
 def test_a_card_role_refuses_what_is_not_recorded(text):
     with pytest.raises(ValueError, match="card"):
         mixer_book.card_text(CARDS, text)
@@ -365,9 +355,7 @@ def test_every_direct_dependency_has_exact_pins():
     pins = [line for line in pins if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+(; .+)?", line) for line in pins)
     asked = [
-        line
-        for line in (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
-        if line and line[0] != "#"
+        line for line in (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
     ]
     names = {line.split("==")[0] for line in pins}
     assert {re.split(r"[=<>;\s]", line)[0] for line in asked} <= names

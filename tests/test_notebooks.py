@@ -88,9 +88,7 @@ def test_a_chapter_has_the_agreed_parameters(path):
 @each_chapter
 def test_a_chapter_is_published_with_the_code_it_shows(path):
     changed = stale(nbformat.read(path, 4))
-    assert not changed, (
-        f"changed since the chapter was published: {', '.join(changed)}; run make execute, make publish"
-    )
+    assert not changed, f"changed since the chapter was published: {', '.join(changed)}; run make execute, make publish"
 
 
 @each_chapter

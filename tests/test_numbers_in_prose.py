@@ -53,17 +53,13 @@ def test_a_sum_that_is_wrong_is_caught():
     assert unbacked("32 × 32 × 3 = 3,073 values", sources=[]) == ["3,073"]
 
 
-@pytest.mark.parametrize(
-    "fence", ["```{note}\nIt reaches 83.17 %.\n```", ":::{tip}\nIt reaches 83.17 %.\n:::"]
-)
+@pytest.mark.parametrize("fence", ["```{note}\nIt reaches 83.17 %.\n```", ":::{tip}\nIt reaches 83.17 %.\n:::"])
 def test_prose_inside_a_directive_counts(fence):
     assert unbacked(fence, sources=[]) == ["83.17 %"]
 
 
 def test_an_alt_text_counts():
-    assert unbacked("```{image} x.svg\n:alt: A curve that ends at 83.17 % of all images\n```", [0.5]) == [
-        "83.17 %"
-    ]
+    assert unbacked("```{image} x.svg\n:alt: A curve that ends at 83.17 % of all images\n```", [0.5]) == ["83.17 %"]
 
 
 def test_a_table_counts():
@@ -72,9 +68,7 @@ def test_a_table_counts():
 
 def test_sources_are_read_from_cards_facts_and_outputs(tmp_path):
     (tmp_path / "book" / "results").mkdir(parents=True)
-    (tmp_path / "book" / "results" / "run.json").write_text(
-        json.dumps({"top5": 0.7804, "config": {"dropout": 0.2}})
-    )
+    (tmp_path / "book" / "results" / "run.json").write_text(json.dumps({"top5": 0.7804, "config": {"dropout": 0.2}}))
     facts = {"a": {"value": 81.07, "text": "81.07 %", "source": "x"}, "b": {"value": 12.5, "text": "12.5"}}
     (tmp_path / "book" / "facts.json").write_text(json.dumps(facts))
     output = nbformat.v4.new_output("stream", text="top-1 48.43 % of 10,000 images")

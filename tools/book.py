@@ -65,9 +65,7 @@ def stage_book(stage, chapters=()):
 
 def strict_build(stage, log=None):
     """Render the staged book; the exit status of the strict build. The html lies under stage/_build/html."""
-    start = (
-        "from jupyter_book.cli.main import main; main()"  # its command, which a path with spaces cannot break
-    )
+    start = "from jupyter_book.cli.main import main; main()"  # its command, which a path with spaces cannot break
     command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going", "-q"]
     done = subprocess.run(command, cwd=stage, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if log:

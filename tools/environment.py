@@ -23,9 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def has_gpu():
     """Whether the machine has an NVIDIA GPU whose driver answers."""
     try:
-        done = subprocess.run(
-            ["nvidia-smi", "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30
-        )
+        done = subprocess.run(["nvidia-smi", "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and b"GPU" in done.stdout
@@ -64,9 +62,7 @@ def ensure(python):
     folder = ROOT / ".venv" / name
     inside = folder / "bin" / "python"
     gpu = has_gpu()
-    wanted = hashlib.sha256(
-        (ROOT / "requirements.txt").read_bytes() + (b"gpu" if gpu else b"cpu")
-    ).hexdigest()
+    wanted = hashlib.sha256((ROOT / "requirements.txt").read_bytes() + (b"gpu" if gpu else b"cpu")).hexdigest()
     folder.parent.mkdir(exist_ok=True)
     with one_at_a_time(folder.parent / (name + ".lock")):
         stamp = folder / "stamp"
@@ -80,9 +76,7 @@ def ensure(python):
             fail("%s has no venv module: install it (on Debian: apt-get install python3-venv)" % python)
         step([python, "-m", "venv", str(folder)], log)
         packages = ["-r", str(ROOT / "requirements.txt")] + (["tensorflow[and-cuda]"] if gpu else [])
-        step(
-            [str(inside), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"] + packages, log
-        )
+        step([str(inside), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"] + packages, log)
         stamp.write_text(wanted)
     return str(inside)
 

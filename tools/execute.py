@@ -105,12 +105,8 @@ def main():
     print("rendering the book", flush=True)
     html = render("full", chapters)
     here = json.loads((run_dir / "card.json").read_text(encoding="utf-8"))
-    published = (
-        ROOT / "mixer_lib" / "pretrained" / ("article.json" if name == "cifar100" else f"article-{name}.json")
-    )
-    print(
-        f"the book: {(html / 'index.html').relative_to(ROOT)}\n\n{table(here, published, name == 'cifar100')}"
-    )
+    published = ROOT / "mixer_lib" / "pretrained" / ("article.json" if name == "cifar100" else f"article-{name}.json")
+    print(f"the book: {(html / 'index.html').relative_to(ROOT)}\n\n{table(here, published, name == 'cifar100')}")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,7 @@ def find_python(version):
     """Path of an interpreter of this version ("3.11"), or None."""
     wanted = tuple(int(part) for part in version.split("."))
     on_path = [shutil.which(name) for name in ("python" + version, "python3", "python")]
-    for candidate in (
-        [path for path in on_path if path] + [sys.executable] + [str(p) for p in pyenv_folders()]
-    ):
+    for candidate in [path for path in on_path if path] + [sys.executable] + [str(p) for p in pyenv_folders()]:
         if version_of(candidate) == wanted:
             return candidate
     return None
@@ -63,13 +61,9 @@ def choose(asked):
         return found
     found = version_of(os.path.expanduser(asked))
     if found is None and asked.startswith("python3.") and find_python(asked[len("python") :]):
-        return find_python(
-            asked[len("python") :]
-        )  # a pyenv shim that does not run stands before the real one
+        return find_python(asked[len("python") :])  # a pyenv shim that does not run stands before the real one
     if found is None:
-        raise ValueError(
-            "PYTHON=%s does not run: give a version (%s) or the path of an interpreter" % (asked, names)
-        )
+        raise ValueError("PYTHON=%s does not run: give a version (%s) or the path of an interpreter" % (asked, names))
     if found[0] != 3 or found[1] not in SUPPORTED:
         raise ValueError(
             "PYTHON=%s is Python %d.%d, which is not supported: use one of %s" % ((asked,) + found + (names,))

@@ -9,9 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main():
     commands = (["check"], ["format", "--check", "--diff"])
-    failed = [
-        subprocess.call([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT) for command in commands
-    ]
+    failed = [subprocess.call([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT) for command in commands]
     sys.exit(any(failed))
 
 

@@ -86,9 +86,7 @@ def refuse_other_run(current, executed):
 
 def machine_paths(notebook, places):
     """Paths of this machine that stand in the outputs, for `places` = folders that must not show."""
-    text = json.dumps(
-        [cell.outputs for cell in notebook.cells if cell.cell_type == "code"], ensure_ascii=False
-    )
+    text = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"], ensure_ascii=False)
     found = {place for place in places if place and place in text}
     return sorted(found | set(re.findall(r"(?:/home/|/Users/|/root/|/tmp/)[\w./-]+", text)))
 

@@ -81,9 +81,7 @@ class FactRole(FigureRole):
     def lookup(self, root):
         facts = load_facts(root)
         if self.text not in facts:
-            raise ValueError(
-                f"no such fact in book/facts.json: there are {', '.join(sorted(facts)) or 'none'}"
-            )
+            raise ValueError(f"no such fact in book/facts.json: there are {', '.join(sorted(facts)) or 'none'}")
         fact = facts[self.text]
         source = ", ".join(str(fact[part]) for part in ("source", "where") if fact.get(part))
         if not source:
@@ -114,9 +112,7 @@ def mend_page(app, pagename, templatename, context, doctree):
     """Mend what browsers complain about: live code (not used, and loaded twice), an empty colour mode."""
 
     def is_thebe(script):
-        return "thebe" in str(script.filename or "") or "THEBE_JS_URL" in str(
-            script.attributes.get("body", "")
-        )
+        return "thebe" in str(script.filename or "") or "THEBE_JS_URL" in str(script.attributes.get("body", ""))
 
     for kind in ("script_files", "css_files"):
         if kind in context:

@@ -1,0 +1,45 @@
+"""Recipes: how a model is trained, as values."""
+
+import dataclasses
+
+from .optimizers import adamw, keras_adamw
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; the defaults are the article's.
+
+    Attributes:
+        learning_rate: the first one; `schedule` changes it.
+        weight_decay: part of each weight that a step takes away.
+        decay_follows_lr: multiply the decay by the learning rate, as Keras does and tensorflow-addons doesn't.
+        batch_size: images in a step; the last step of an epoch takes what is left.
+        schedule: "plateau" halves the learning rate after `lr_patience` epochs without a better validation loss;
+            "cosine" takes it from its first value to 0 along half a cosine.
+        lr_patience: see schedule.
+        stop_patience: stop after so many epochs without a better validation loss; None never stops early.
+    """
+
+    learning_rate: float = 0.005
+    weight_decay: float = 0.0001
+    decay_follows_lr: bool = False
+    batch_size: int = 128
+    schedule: str = "plateau"
+    lr_patience: int = 5
+    stop_patience: int | None = 10
+
+    def __post_init__(self):
+        if self.schedule not in ("plateau", "cosine"):
+            raise ValueError(f'schedule must be "plateau" or "cosine". Received: {self.schedule!r}.')
+        for name in ("batch_size", "lr_patience", "stop_patience"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+
+    def optimizer(self):
+        """The optimizer that this recipe asks for."""
+        make = keras_adamw if self.decay_follows_lr else adamw
+        return make(self.learning_rate, self.weight_decay)
+
+
+RECIPES = {"article": Recipe()}

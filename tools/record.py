@@ -1,0 +1,43 @@
+"""Put a finished run among the recorded ones (for maintainers).
+
+    python tools/record.py RUN_DIR NAME [--weights]
+
+Card and history go to book/results/<NAME>.{json,csv}. With --weights the run becomes the published model NAME:
+card, history and weights go to mixer_lib/pretrained/ instead.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+def main():
+    from mixer_lib.results import RunResult, sha256_of
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("name", help="such as article, or article-seed1")
+    parser.add_argument("--weights", action="store_true", help="publish the weights too")
+    asked = parser.parse_args()
+    try:
+        card = RunResult.load(asked.run_dir / "card.json")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{asked.run_dir} holds no finished run: {error}")
+    weights = asked.run_dir / "best.weights.h5"
+    if sha256_of(weights) != card.weights_sha256:
+        sys.exit(f"{weights} is not the file that card.json describes: train again into an empty folder")
+    target = ROOT / ("mixer_lib/pretrained" if asked.weights else "book/results")
+    target.mkdir(exist_ok=True)
+    shutil.copyfile(asked.run_dir / "card.json", target / f"{asked.name}.json")
+    shutil.copyfile(asked.run_dir / "history.csv", target / f"{asked.name}.csv")
+    if asked.weights:
+        shutil.copyfile(weights, target / f"{asked.name}.weights.h5")
+    print(f"recorded {asked.name}: top-1 {card.top1:.2%}, top-5 {card.top5:.2%}, in {target.relative_to(ROOT)}/")
+
+
+if __name__ == "__main__":
+    main()
