@@ -118,9 +118,7 @@ def rows_before_after(before, after):
     for ax, table, title in zip(axes, (before, after), ("before LayerNorm", "after LayerNorm"), strict=True):
         patch = np.arange(len(table))
         mean, deviation = table.mean(axis=1), table.std(axis=1)
-        ax.fill_between(
-            patch, mean - deviation, mean + deviation, color=SKY, alpha=0.5, label="mean ± deviation"
-        )
+        ax.fill_between(patch, mean - deviation, mean + deviation, color=SKY, alpha=0.5, label="mean ± deviation")
         ax.plot(patch, mean, color=BLUE, label="mean of the row")
         ax.set_title(title)
         ax.set_xlabel("patch")
