@@ -134,25 +134,20 @@ def split_bar(parts):
     return figure
 
 
-def channel_histograms(before, after):
-    """How often each value occurs in the three colours, before and after normalization (N, H, W, 3)."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8))
-    for ax, values, title in zip(axes, (before, after), ("as stored", "normalized"), strict=True):
-        edges = np.linspace(values.min(), values.max(), 33)
-        for channel, (colour, line) in enumerate(((ORANGE, "-"), (GREEN, "--"), (BLUE, ":"))):
-            counts, _ = np.histogram(values[..., channel], edges, density=True)
-            ax.plot(
-                (edges[1:] + edges[:-1]) / 2,
-                counts,
-                line,
-                color=colour,
-                label=("red", "green", "blue")[channel],
-            )
+def channel_histograms(counts, mean, deviation):
+    """How often each value occurs in the three colours, before and after normalization: counts (3, 256)."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
+    shares = counts.reshape(3, 32, 8).sum(axis=2) / counts.sum(axis=1, keepdims=True)
+    centers = np.arange(32) * 8 + 3.5
+    for channel, (name, colour, line) in enumerate((("red", ORANGE, "-"), ("green", GREEN, "--"), ("blue", BLUE, ":"))):
+        axes[0].plot(centers, shares[channel], line, color=colour, label=name)
+        axes[1].plot((centers - mean[channel]) / deviation[channel], shares[channel], line, color=colour)
+    for ax, title in zip(axes, ("as stored", "normalized"), strict=True):
         ax.set_title(title)
         ax.set_xlabel("value")
         ax.set_yticks([])
     axes[0].set_ylabel("how often")
-    axes[1].legend()
+    axes[0].legend()
     return figure
 
 
