@@ -158,7 +158,8 @@ def test_a_finished_run_called_again_trains_no_more_and_gives_the_same_card(fini
 
     monkeypatch.setattr(worlds, "train_on_batch", no_step)
     again = train(TINY, digits, run_dir, epochs=3, seed=1, recipe=QUICK, command="make a-run")
-    assert dataclasses.replace(again, weights_sha256="") == dataclasses.replace(card, weights_sha256="")
+    changing = {"weights_sha256": "", "commit": ""}  # a weights file holds its time, and files may be edited
+    assert dataclasses.replace(again, **changing) == dataclasses.replace(card, **changing)
     assert history_of(run_dir) == before
     assert os.listdir(run_dir).count("best.weights.h5") == 1
 
@@ -269,7 +270,7 @@ def test_a_run_killed_outright_goes_on_to_the_same_end(uninterrupted, digits, tm
     script = KILLED.format(tests=os.path.dirname(__file__), run_dir=str(tmp_path / "run"))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
-    history, limit = tmp_path / "run" / "history.csv", time.monotonic() + 120
+    history, limit = tmp_path / "run" / "history.csv", time.monotonic() + 300
     while not history.exists() and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.05)
     time.sleep(0.2)
