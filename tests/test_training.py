@@ -21,6 +21,7 @@ from mixer_lib import (
     Recipe,
     RunResult,
     build_classifier,
+    checkpoints,
     evaluate,
     load_dataset,
     multiply_adds,
@@ -324,7 +325,7 @@ def run(tmp_path):
 
 
 def rate_after(run, epoch, val_loss):
-    row = dict.fromkeys(training.HISTORY, 0.5) | {"epoch": epoch, "val_loss": val_loss}
+    row = dict.fromkeys(checkpoints.HISTORY, 0.5) | {"epoch": epoch, "val_loss": val_loss}
     run.end_epoch(row)
     return float(np.asarray(run.model.optimizer.learning_rate))
 
