@@ -5,11 +5,19 @@ import os
 import sys
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line."""
+
+    def error(self, message):
+        sys.exit(f"error: {message}")
+
+
 def main(arguments=None):
     """Train as asked and print the card's accuracies; a wrong value ends with a line that says why."""
     from . import PRESETS, load_dataset, train
+    from .training import check_request
 
-    parser = argparse.ArgumentParser(prog="python -m mixer_lib", description=__doc__)
+    parser = _Parser(prog="python -m mixer_lib", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("train", help="train a preset into a run folder, or go on with it")
     run.add_argument("--preset", default="article", choices=PRESETS)
@@ -25,6 +33,7 @@ def main(arguments=None):
         "runs", f"{asked.dataset}-{asked.preset.replace('/', '-')}-seed{asked.seed}"
     )
     try:
+        check_request(asked.epochs, asked.seed)  # before the data are looked for
         dataset = load_dataset(asked.dataset, asked.data)
         card = train(asked.preset, dataset, run_dir, asked.epochs, asked.seed, command=command)
     except (ValueError, OSError, FloatingPointError) as error:

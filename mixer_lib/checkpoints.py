@@ -27,10 +27,8 @@ class Run:
         self.file = run_dir / "checkpoint.npz"
         self.run_dir = run_dir
         self.history, self.best_loss, self.best_epoch = [], math.inf, 0
-        self.stopped, self.started = (
-            False,
-            datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        )
+        self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self.stopped = False
         self.best = [np.asarray(w) for w in model.get_weights()]
         self.callbacks = []
         if recipe.schedule == "plateau":
@@ -74,6 +72,10 @@ class Run:
         packed = io.BytesIO()
         np.savez(packed, state=json.dumps(state), **arrays)
         results.write_atomically(self.file, packed.getvalue())
+        self.write_history()
+
+    def write_history(self):
+        """Write history.csv, one row an epoch."""
         lines = io.StringIO()
         table = csv.DictWriter(lines, HISTORY, lineterminator="\n")
         table.writeheader()
@@ -110,3 +112,4 @@ class Run:
         self.stopped, self.started = state["stopped"], state["started"]
         for callback, counters in zip(self.callbacks, state["counters"], strict=True):
             vars(callback).update(counters)
+        self.write_history()  # the run may have been killed between the checkpoint and this file

@@ -55,8 +55,6 @@ class MixerConfig:
                 rate(field.name, value)
             elif not isinstance(value, bool):
                 raise ValueError(f"{field.name} must be True or False. Received: {value!r}.")
-        if self.hidden_dim % 2:
-            raise ValueError(f"hidden_dim must be even. Received: {self.hidden_dim}.")
         if self.image_size % self.patch_size:
             raise ValueError(
                 f"image_size must be a multiple of patch_size. Received: image_size={self.image_size}, "

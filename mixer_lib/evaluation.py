@@ -1,5 +1,6 @@
 """Judge a model: loss, top-1 and top-5 on labelled images, and the best guesses for any picture."""
 
+import numbers
 import pathlib
 
 import numpy as np
@@ -126,8 +127,8 @@ def predict(model, images, k=5, class_names=None):
         ValueError: if k is not from 1 to the number of classes, or a picture can't be read.
     """
     classes = model.output_shape[-1]
-    if not 1 <= k <= classes:
-        raise ValueError(f"k must be from 1 to {classes}, the number of classes. Received: {k!r}.")
+    if isinstance(k, bool) or not isinstance(k, numbers.Integral) or not 1 <= k <= classes:
+        raise ValueError(f"k must be a whole number from 1 to {classes}, the number of classes. Received: {k!r}.")
     names = range(classes) if class_names is None else class_names
     if len(names) != classes:
         raise ValueError(f"class_names must name all {classes} classes. Received: {len(names)} names.")

@@ -1,5 +1,8 @@
 """AdamW as tensorflow-addons means it, in both worlds."""
 
+import math
+import numbers
+
 import keras
 
 from .worlds import KERAS_3
@@ -21,14 +24,21 @@ class AddonsAdamW(keras.optimizers.AdamW):
                 variable.assign(variable * (1 - self.weight_decay))
 
 
-def _check(learning_rate, weight_decay):
-    if not learning_rate > 0:
+def check_rates(learning_rate, weight_decay, decay_follows_lr=False):
+    """Refuse a learning rate or a weight decay that can't be one, by name and value."""
+    if not _is_number(learning_rate) or not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be above 0 (the article uses 0.005). Received: {learning_rate!r}.")
-    if not 0 <= weight_decay < 1:
+    if decay_follows_lr and not (_is_number(weight_decay) and 0 <= weight_decay < math.inf):
+        raise ValueError(f"weight_decay must be 0 or more (0.02 is common). Received: {weight_decay!r}.")
+    if not decay_follows_lr and not (_is_number(weight_decay) and 0 <= weight_decay < 1):
         raise ValueError(
             f"weight_decay must be from 0 to below 1: it is the part of each weight taken away at every step "
             f"(the article uses 0.0001). Received: {weight_decay!r}."
         )
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def adamw(learning_rate, weight_decay):
@@ -44,7 +54,7 @@ def adamw(learning_rate, weight_decay):
     Raises:
         ValueError: naming the value that can't be.
     """
-    _check(learning_rate, weight_decay)
+    check_rates(learning_rate, weight_decay)
     if not KERAS_3:
         try:
             from tensorflow_addons.optimizers import AdamW
@@ -57,6 +67,5 @@ def adamw(learning_rate, weight_decay):
 
 def keras_adamw(learning_rate, weight_decay):
     """Keras's own AdamW, whose decay is multiplied by the learning rate: it shrinks when the learning rate does."""
-    if not learning_rate > 0:
-        _check(learning_rate, 0)
+    check_rates(learning_rate, weight_decay, decay_follows_lr=True)
     return keras.optimizers.AdamW(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=EPSILON)

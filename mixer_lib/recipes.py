@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .optimizers import adamw, keras_adamw
+from .optimizers import adamw, check_rates, keras_adamw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,12 @@ class Recipe:
     def __post_init__(self):
         if self.schedule not in ("plateau", "cosine"):
             raise ValueError(f'schedule must be "plateau" or "cosine". Received: {self.schedule!r}.')
+        check_rates(self.learning_rate, self.weight_decay, self.decay_follows_lr)
         for name in ("batch_size", "lr_patience", "stop_patience"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if name == "stop_patience" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
 
     def optimizer(self):

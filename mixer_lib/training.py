@@ -14,7 +14,7 @@ from .classifier import PRESETS, build_classifier, multiply_adds
 from .evaluation import logits_of, scores
 from .recipes import RECIPES
 
-STEPS_WORTH_COMPILING = 1000
+STEPS_WORTH_COMPILING = 100  # in an epoch
 
 
 def _reseed(model, seed, epoch):
@@ -24,6 +24,13 @@ def _reseed(model, seed, epoch):
         generator.state.assign(
             np.asarray([first, 0], np.dtype(getattr(generator.state.dtype, "name", generator.state.dtype)))
         )
+
+
+def _diverged(what, value, when, recipe):
+    return FloatingPointError(
+        f"The {what} became {value} in {when}: training diverged. Lower the learning rate (it was "
+        f"{recipe.learning_rate}). The last finished epoch is kept."
+    )
 
 
 def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
@@ -39,23 +46,25 @@ def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         found = worlds.train_on_batch(model, images[batch], labels[batch])
         if not np.isfinite(float(found["loss"])):
-            raise FloatingPointError(
-                f"The loss became {float(found['loss'])} in epoch {epoch}, step {step + 1}: training diverged. "
-                f"Lower the learning rate (it was {recipe.learning_rate}). The last finished epoch is kept."
-            )
+            raise _diverged("loss", float(found["loss"]), f"epoch {epoch}, step {step + 1}", recipe)
         for key in sums:
             sums[key] += float(found[key]) * len(batch)
         progress.update()
     return {key: total / len(images) for key, total in sums.items()}
 
 
-def _check(config, dataset, epochs, seed):
+def check_request(epochs, seed):
+    """Refuse epochs or a seed that can't be, by name and value."""
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ValueError(
             f"epochs must be a whole number of at least 1 (the article asks for 100). Received: {epochs!r}."
         )
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ValueError(f"seed must be a whole number from 0 to {2**31 - 1}. Received: {seed!r}.")
+
+
+def _check(config, dataset, epochs, seed):
+    check_request(epochs, seed)
     classes = len(dataset.class_names)
     if config.num_classes != classes:
         raise ValueError(f"The config has num_classes={config.num_classes}, but {dataset.name} has {classes} classes.")
@@ -78,7 +87,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         epochs: how many to train at most.
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
-        jit_compile: let XLA compile the step; None does so when there are enough steps to pay for compiling.
+        jit_compile: let XLA compile the step; None does so when an epoch has steps enough to pay for it.
         name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
 
@@ -102,7 +111,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     steps = math.ceil(len(x_train) / recipe.batch_size)
     if jit_compile is None:
-        jit_compile = epochs * steps >= STEPS_WORTH_COMPILING
+        jit_compile = steps >= STEPS_WORTH_COMPILING
     identity = {
         "config": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),
@@ -139,6 +148,8 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
             judged = scores(logits_of(model, x_val), y_val)
             row = {"loss": means["loss"], "top1": means["acc"], "top5": means["top5-acc"]}
             row |= {f"val_{key}": value for key, value in judged.items()}
+            if not np.isfinite(row["val_loss"]):
+                raise _diverged("validation loss", row["val_loss"], f"epoch {epoch}", recipe)
             seconds = time.perf_counter() - begun
             run.end_epoch({"epoch": epoch, "seconds": round(seconds, 2), "lr": lr, **row})
             progress.set_postfix(epoch=epoch, val_top1=f"{row['val_top1']:.2%}", val_top5=f"{row['val_top5']:.2%}")
