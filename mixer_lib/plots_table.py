@@ -38,14 +38,15 @@ def image_to_table(image, table, patch_size, lit):
     axes[0].add_patch(Rectangle(corner, patch_size, patch_size, **frame))
     corner = (column * (patch_size + 1) - 0.5, row * (patch_size + 1) - 0.5)
     axes[1].add_patch(Rectangle(corner, patch_size, patch_size, **frame))
-    axes[2].add_patch(Rectangle((-0.5, lit - 0.5), patch_size**2, 1, clip_on=False, **frame))
+    axes[2].plot(patch_size**2 - 0.2, lit, "<", color=ORANGE, markersize=10, clip_on=False)
+    axes[2].get_yticklabels()[1].set_color(ORANGE)
     return figure
 
 
 def exploded(image, patch_size):
-    """The image with a white line of one pixel between its patches."""
+    """The image with a light line of one pixel between its patches."""
     cuts = np.arange(patch_size, len(image), patch_size)
-    return np.insert(np.insert(image, cuts, 255, axis=0), cuts, 255, axis=1)
+    return np.insert(np.insert(image, cuts, 215, axis=0), cuts, 215, axis=1)
 
 
 def unrolled_patch(patch):
@@ -88,10 +89,10 @@ def filters(kernel, patch_size, columns=16, rows=4):
 def costs(patches, mixer, attention):
     """Multiply-adds against the number of patches, for the mixing of a Mixer and of attention."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
-    ax.plot(patches, attention, "--s", color=ORANGE, label="attention: every patch with every patch")
-    ax.plot(patches, mixer, "-o", color=BLUE, label="token mixing, hidden width fixed")
+    ax.plot(patches, attention / 1e6, "--s", color=ORANGE, label="attention: every patch with every patch")
+    ax.plot(patches, mixer / 1e6, "-o", color=BLUE, label="token mixing, hidden width fixed")
     ax.set_xlabel("number of patches S")
-    ax.set_ylabel("multiply-adds of one layer")
+    ax.set_ylabel("multiply-adds, millions")
     ax.set_ylim(0)
     ax.legend()
     return figure
