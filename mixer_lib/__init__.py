@@ -3,11 +3,13 @@
 data -> layers -> classifier -> training -> evaluation -> results; optimizers beside training.
 """
 
+import logging
 import os
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: no log lines about the machine
 warnings.filterwarnings("ignore", message="[\\s\\S]*TensorFlow Addons", category=UserWarning)  # its end-of-life notice
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hints about its own speed would land in a chapter's output
 
 from .classifier import PRESETS, MixerConfig, build_classifier, multiply_adds  # noqa: E402
 from .data import Dataset, load_dataset  # noqa: E402

@@ -159,8 +159,7 @@ def test_a_finished_run_called_again_trains_no_more_and_gives_the_same_card(fini
 
     monkeypatch.setattr(worlds, "train_on_batch", no_step)
     again = train(TINY, digits, run_dir, epochs=3, seed=1, recipe=QUICK, command="make a-run")
-    changing = {"weights_sha256": "", "commit": ""}  # a weights file holds its time, and files may be edited
-    assert dataclasses.replace(again, **changing) == dataclasses.replace(card, **changing)
+    assert again == card
     assert history_of(run_dir) == before
     assert os.listdir(run_dir).count("best.weights.h5") == 1
 
