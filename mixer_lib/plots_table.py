@@ -123,7 +123,8 @@ def rows_before_after(before, after):
         ax.plot(patch, mean, color=BLUE, label="mean of the row")
         ax.set_title(title)
         ax.set_xlabel("patch")
-    axes[0].legend()
+    axes[0].set_ylim(-1.9, 1.3)
+    axes[0].legend(loc="lower left")
     return figure
 
 
@@ -157,7 +158,7 @@ def block_drawing(patches, channels, tokens_dim, channels_dim):
         ("+ input", (patches, channels), GREEN),
     ]
     figure, ax = plt.subplots(figsize=(WIDTH, 6.8))
-    ax.set(xlim=(0, 10), ylim=(-len(steps) - 0.6, 0.6))
+    ax.set(xlim=(1.2, 10.8), ylim=(-len(steps) - 0.6, 0.6))
     ax.set_axis_off()
     ax.text(4.5, 0.1, f"table {patches} x {channels}", ha="center", va="center", weight="bold")
     arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
@@ -169,13 +170,13 @@ def block_drawing(patches, channels, tokens_dim, channels_dim):
         ax.add_patch(box)
         ax.text(4.5, -place, text, ha="center", va="center")
         ax.text(6.6, -place, f"{shape[0]} x {shape[1]}", va="center", family="DejaVu Sans Mono")
-    for start, end in ((-0.12, -6), (-6.5, -10)):  # the skip connections, around the left
-        ax.plot([4.4, 2.1, 2.1], [start - 0.23, start - 0.23, end], color=GREEN)
+    for start, end in ((-0.35, -6), (-6.5, -10)):  # the skip connections, around the left
+        ax.plot([4.5, 2.1, 2.1], [start, start, end], color=GREEN)
         ax.annotate("", (2.66, end), (2.08, end), arrowprops={**arrow, "color": GREEN})
     ax.text(1.9, -3, "skip", rotation=90, va="center", ha="right", color=GREEN)
     ax.text(1.9, -8.2, "skip", rotation=90, va="center", ha="right", color=GREEN)
-    ax.text(8.7, -3, "token mixing\nalong the patches", va="center", ha="center", color=BLUE)
-    ax.text(8.7, -8, "channel mixing\nalong the channels", va="center", ha="center", color=ORANGE)
+    ax.text(9.4, -3, "token mixing\nalong the patches", va="center", ha="center", color=BLUE)
+    ax.text(9.4, -8, "channel mixing\nalong the channels", va="center", ha="center", color=ORANGE)
     return figure
 
 
