@@ -43,14 +43,16 @@ def learning_curves(history):
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4))
     epochs = history["epoch"]
-    mark = "o" if len(epochs) < 10 else ""
+    mark = "o" if len(epochs) < 10 else None
     best = int(epochs[np.argmin(history["val_loss"])])
-    left.plot(epochs, history["loss"], mark, linestyle="-", color=TRAINING, label="training")
-    left.plot(epochs, history["val_loss"], mark, linestyle=DASHES, color=VALIDATION, label="validation")
+    left.plot(epochs, history["loss"], marker=mark, linestyle="-", color=TRAINING, label="training")
+    left.plot(epochs, history["val_loss"], marker=mark, linestyle=DASHES, color=VALIDATION, label="validation")
     left.set_ylabel("loss (nats)")
-    right.plot(epochs, 100 * history["top1"], mark, linestyle="-", color=TRAINING, label="training top-1")
-    right.plot(epochs, 100 * history["val_top1"], mark, linestyle=DASHES, color=VALIDATION, label="validation top-1")
-    right.plot(epochs, 100 * history["val_top5"], mark, linestyle="-.", color=INK, label="validation top-5")
+    right.plot(epochs, 100 * history["top1"], marker=mark, linestyle="-", color=TRAINING, label="training top-1")
+    right.plot(
+        epochs, 100 * history["val_top1"], marker=mark, linestyle=DASHES, color=VALIDATION, label="validation top-1"
+    )
+    right.plot(epochs, 100 * history["val_top5"], marker=mark, linestyle="-.", color=INK, label="validation top-5")
     right.set_ylabel("accuracy (%)")
     right.set_ylim(0, 102)
     _finish_curves((left, right), history, best)
@@ -102,13 +104,13 @@ def confusion(counts, names):
         counts: (G, G), rows true, columns guessed.
         names: (G,) names of the groups.
     """
-    side = 2.5 + 0.29 * len(names)
+    side = 2.4 + 0.25 * len(names)
     figure, axis = plt.subplots(figsize=(side + 1.2, side))
     percent = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     # the diagonal would drown the rest: colours end at the largest confusion worth telling apart
-    drawn = axis.imshow(percent, cmap="viridis", vmax=max(1.0, 2 * np.max(percent - np.diag(np.diag(percent)))))
-    axis.set_xticks(range(len(names)), names, rotation=90)
-    axis.set_yticks(range(len(names)), names)
+    drawn = axis.imshow(percent, cmap="viridis", vmax=max(1.0, np.max(percent - np.diag(np.diag(percent)))))
+    axis.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
+    axis.set_yticks(range(len(names)), names, fontsize="small")
     axis.set_xlabel("guessed")
     axis.set_ylabel("true")
     axis.grid(False)
@@ -222,6 +224,7 @@ def decay_left(steps_per_epoch, epochs, halved_after, curves):
         axis.plot(time, left, color=color, linestyle=line, label=name)
     axis.axvline(halved_after, color=CUT, linestyle=":", label="learning rate halved")
     axis.set_xlabel("epochs without a gradient")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylabel("what is left of a weight")
     axis.set_ylim(0, 1.03)
     axis.legend(fontsize="small")
