@@ -88,7 +88,7 @@ def optimizer_variables(model):
     if hasattr(optimizer, "_create_all_weights"):  # tensorflow-addons builds on Keras's legacy optimizers
         optimizer._create_all_weights(model.trainable_variables)
         return optimizer.variables()
-    if not optimizer.built:
+    if not getattr(optimizer, "built", False):  # Keras 2.15 has no such attribute; building twice does no harm there
         optimizer.build(model.trainable_variables)
     return list(optimizer.variables)
 

@@ -469,3 +469,11 @@ def test_an_unknown_preset_is_refused_with_the_known_ones_named(digits, tmp_path
 def test_a_recipe_refuses_a_bad_value_by_field_and_value(field, value):
     with pytest.raises(ValueError, match=f"^{field} must be .*Received: {value!r}"):
         Recipe(**{field: value})
+
+
+def test_a_run_with_kerass_own_adamw_goes_on_too(digits, tmp_path):
+    recipe = Recipe(batch_size=16, decay_follows_lr=True)
+    train(TINY, digits, tmp_path, epochs=1, recipe=recipe)
+    card = train(TINY, digits, tmp_path, epochs=2, recipe=recipe)
+    assert card.epochs_run == 2
+    assert [row["epoch"] for row in history_of(tmp_path)] == ["1", "2"]
