@@ -26,7 +26,8 @@ def scores(logits, labels):
     logits = np.asarray(logits, "float64")
     right = logits[np.arange(len(labels)), labels]
     largest = logits.max(axis=1)
-    loss = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)) - right
+    with np.errstate(invalid="ignore"):  # logits that are no numbers give a loss that is none
+        loss = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)) - right
     better = (logits > right[:, None]).sum(axis=1)  # how many classes were preferred to the right one
     finite = np.isfinite(logits).all(axis=1)  # NaN compares as false: it must not count as a hit
     return {

@@ -59,7 +59,9 @@ class RunResult:
                 f"{path} is not a card: {error}. Write it again by training or from the repository."
             ) from error
         known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(content, dict) or known != set(content) | {"weights_sha256"}:
+        if not isinstance(content, dict):
+            raise ValueError(f"{path} is not a card: it holds a {type(content).__name__}, and a card is a JSON object.")
+        if known != set(content) | {"weights_sha256"}:
             odd = sorted(known.symmetric_difference(content) - {"weights_sha256"})
             raise ValueError(f"{path} is not a card of this version: the fields {odd} differ. Update mixer_lib.")
         return cls(**content)

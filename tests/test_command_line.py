@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from quiet import said
 
 import mixer_lib
 from mixer_lib import RunResult
@@ -112,5 +113,5 @@ def test_as_a_program_it_exits_non_zero_with_one_line_on_stderr(root):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)})
     assert done.returncode != 0
     assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    (line,) = said(done.stderr)
     assert line.startswith("error: epochs must be a whole number of at least 1")
