@@ -15,6 +15,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Train as asked and print the card's accuracies; a wrong value ends with a line that says why."""
     from . import PRESETS, load_dataset, train
+    from .run_folder import Terminated
     from .training import check_request
 
     parser = _Parser(prog="python -m mixer_lib", description=__doc__)
@@ -38,8 +39,9 @@ def main(arguments=None):
         card = train(asked.preset, dataset, run_dir, asked.epochs, asked.seed, command=command)
     except (ValueError, OSError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nStopped. The same command goes on from the last finished epoch.")
+    except KeyboardInterrupt as stopped:
+        print(f"\n{stopped or 'Stopped.'}\nThe same command goes on from the last finished epoch.", file=sys.stderr)
+        sys.exit(143 if isinstance(stopped, Terminated) else 130)  # as a shell counts SIGTERM and Ctrl-C
     print(
         f"top-1 {card.top1:.2%}, top-5 {card.top5:.2%} after {card.epochs_run} epochs "
         f"(best: {card.best_epoch}); card in {run_dir}"

@@ -5,6 +5,7 @@ import datetime
 import io
 import json
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from . import results, worlds
 
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
+STATE = {"identity", "history", "best", "counters", "lr", "stopped", "started"}
 
 
 def learning_rate_of(model):
@@ -19,13 +21,69 @@ def learning_rate_of(model):
     return float(np.asarray(model.optimizer.learning_rate))
 
 
+def read(file, only=None):
+    """What a checkpoint holds: its state and its arrays (or those named), each with its checksum compared.
+
+    Raises:
+        ValueError: if the file is damaged or no checkpoint. Pickles in it are never opened.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:  # zipfile compares the checksum of each part that is read
+            arrays = {name: archive[name] for name in (archive.files if only is None else ["state", *only])}
+        state = json.loads(str(arrays.pop("state")))
+        if not isinstance(state, dict) or not set(state) >= STATE:
+            raise ValueError("it does not hold the state of a run")
+    except Exception as error:  # a broken archive can raise nearly anything
+        raise ValueError(
+            f"{file} can't be read as the checkpoint of a run: it is damaged or something else ({error}). It was left "
+            f"as it is. Put a whole copy in its place, or move it away: then the run starts anew."
+        ) from error
+    return state, arrays
+
+
+def _world(key, value):
+    """What must agree for two halves to be one run: of Keras's version, all but the patch level."""
+    return value.rpartition(".")[0] if key == "keras" and value else value
+
+
+def held(folder, identity, epochs):
+    """The state of the run in a folder, None if there is none; ValueError if it isn't the run that is asked for."""
+    file = folder.path / "checkpoint.npz"
+    if not file.exists():
+        return None
+    state, _ = read(file, only=[])
+    for key in {**identity, **state["identity"]}:
+        found, asked = state["identity"].get(key), identity.get(key)
+        if _world(key, found) != _world(key, asked):
+            raise ValueError(
+                f"{folder.path} holds a run with {key} = {found!r}, and {asked!r} was asked for. Name another "
+                f"run_dir, or remove this one."
+            )
+    if len(state["history"]) > epochs:
+        raise ValueError(
+            f"{folder.path} holds {len(state['history'])} finished epochs, and epochs = {epochs} was asked for. Ask "
+            f"for at least {len(state['history'])}, or name another run_dir."
+        )
+    return state
+
+
+def history_text(history):
+    """history.csv, one row an epoch."""
+    lines = io.StringIO()
+    table = csv.DictWriter(lines, HISTORY, lineterminator="\n")
+    table.writeheader()
+    table.writerows(history)
+    return lines.getvalue()
+
+
 class Run:
     """One run in its folder: model, callbacks and history, and how they are put on disk and taken up again."""
 
-    def __init__(self, model, recipe, run_dir, identity):
-        self.model, self.recipe, self.identity = model, recipe, identity
-        self.file = run_dir / "checkpoint.npz"
-        self.run_dir = run_dir
+    def __init__(self, model, recipe, folder, identity):
+        self.model, self.recipe, self.folder, self.identity = model, recipe, folder, identity
+        self.environment = {**results.versions(), "device": results.device_name()}
+        self.begun_with = {}  # what of it was another when the run began
+        self.saved = 0  # epochs on disk
         self.history, self.best_loss, self.best_epoch = [], math.inf, 0
         self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         self.stopped = False
@@ -65,51 +123,52 @@ class Run:
             "lr": learning_rate_of(self.model),
             "stopped": self.stopped,
             "started": self.started,
+            "environment": {**self.environment, **self.begun_with},
         }
         arrays = {f"weights_{i}": np.asarray(w) for i, w in enumerate(self.model.get_weights())}
         arrays |= {f"best_{i}": w for i, w in enumerate(self.best)}
         arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(worlds.optimizer_variables(self.model))}
         packed = io.BytesIO()
         np.savez(packed, state=json.dumps(state), **arrays)
-        results.write_atomically(self.file, packed.getvalue())
+        self.folder.write("checkpoint.npz", packed.getvalue())
+        self.saved = len(self.history)
         self.write_history()
 
     def write_history(self):
-        """Write history.csv, one row an epoch."""
-        lines = io.StringIO()
-        table = csv.DictWriter(lines, HISTORY, lineterminator="\n")
-        table.writeheader()
-        table.writerows(self.history)
-        results.write_atomically(self.run_dir / "history.csv", lines.getvalue())
+        self.folder.write("history.csv", history_text(self.history))
 
-    def finished(self, epochs):
-        """Whether nothing is left to do: all epochs run (or stopped early), and the card of just that written."""
-        if not (self.stopped or len(self.history) >= epochs) or not (self.run_dir / "card.json").exists():
-            return False
-        card = results.RunResult.load(self.run_dir / "card.json")
-        return card.epochs_run == len(self.history) and card.epochs_asked == epochs
-
-    def resume(self):
+    def resume(self, epochs):
         """Go back to the last finished epoch, if the folder holds one of the same run."""
-        if not self.file.exists():
+        state = held(self.folder, self.identity, epochs)
+        if state is None:
             return
-        with np.load(self.file, allow_pickle=False) as arrays:
-            state = json.loads(str(arrays["state"]))
-            for key, asked in self.identity.items():
-                held = state["identity"].get(key)
-                if held != asked:
-                    raise ValueError(
-                        f"{self.run_dir} holds a run with {key} = {held!r}, and {asked!r} was asked for. Name another "
-                        f"run_dir, or remove this one."
-                    )
-            count = len(self.best)
-            self.model.set_weights([arrays[f"weights_{i}"] for i in range(count)])
-            self.best = [arrays[f"best_{i}"] for i in range(count)]
-            for i, variable in enumerate(worlds.optimizer_variables(self.model)):
-                variable.assign(arrays[f"optimizer_{i}"])
+        file = self.folder.path / "checkpoint.npz"
+        state, arrays = read(file)
+        memory = worlds.optimizer_variables(self.model)
+        shapes = {f"weights_{i}": w.shape for i, w in enumerate(self.best)}
+        shapes |= {f"best_{i}": w.shape for i, w in enumerate(self.best)}
+        shapes |= {f"optimizer_{i}": tuple(v.shape) for i, v in enumerate(memory)}
+        if {name: array.shape for name, array in arrays.items()} != shapes:
+            raise ValueError(f"{file} does not fit the model: it is not a checkpoint of this run. Move it away.")
+        self.model.set_weights([arrays[f"weights_{i}"] for i in range(len(self.best))])
+        self.best = [arrays[f"best_{i}"] for i in range(len(self.best))]
+        for i, variable in enumerate(memory):
+            variable.assign(arrays[f"optimizer_{i}"])
         self.model.optimizer.learning_rate = state["lr"]
         self.history, (self.best_loss, self.best_epoch) = state["history"], state["best"]
         self.stopped, self.started = state["stopped"], state["started"]
+        self.saved = len(self.history)
         for callback, counters in zip(self.callbacks, state["counters"], strict=True):
             vars(callback).update(counters)
+        self._compare_environment(state.get("environment", {}))
         self.write_history()  # the run may have been killed between the checkpoint and this file
+
+    def _compare_environment(self, first):
+        self.begun_with = {key: value for key, value in first.items() if self.environment.get(key) != value}
+        if self.begun_with:
+            now = {key: self.environment.get(key) for key in self.begun_with}
+            warnings.warn(
+                f"{self.folder.path} was begun with {self.begun_with} and goes on with {now}: its figures may differ "
+                f"in the last digits from those of a run in one piece. The card will say so.",
+                stacklevel=4,
+            )

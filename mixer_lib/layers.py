@@ -40,9 +40,9 @@ class Patches(keras.layers.Layer):
                 f"multiples of the patch size. Choose another patch_size, or resize the images."
             )
         rows, columns = height // size, width // size
-        self.split_sides = keras.layers.Reshape((rows, size, columns, size * channels))
-        self.patch_first = keras.layers.Permute((1, 3, 2, 4))
-        self.flatten_patch = keras.layers.Reshape((rows * columns, size * size * channels))
+        self.split_sides = keras.layers.Reshape((rows, size, columns, size * channels), name="split_sides")
+        self.patch_first = keras.layers.Permute((1, 3, 2, 4), name="patch_first")
+        self.flatten_patch = keras.layers.Reshape((rows * columns, size * size * channels), name="flatten_patch")
         self.built = True
 
     def call(self, images):
@@ -126,7 +126,7 @@ class MixerBlock(keras.layers.Layer):
         if not self.shared_norm:
             self.channel_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="channel_norm")
             self.channel_norm.build(input_shape)
-        self.transpose = keras.layers.Permute((2, 1))
+        self.transpose = keras.layers.Permute((2, 1), name="transpose")
         self.token_mixing = MlpBlock(self.tokens_mlp_dim, self.dropout, name="token_mixing")
         self.token_mixing.build((batch, channels, patches))
         self.channel_mixing = MlpBlock(self.channels_mlp_dim, self.dropout, name="channel_mixing")

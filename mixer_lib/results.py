@@ -1,5 +1,6 @@
 """The card of a run: what was trained, on what, how, and what came out."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -47,7 +48,12 @@ class RunResult:
 
     def save(self, path):
         """Write the card as JSON, whole or not at all."""
-        write_atomically(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        with written_whole(path) as part:
+            part.write_text(self.as_json(), encoding="utf-8")
+
+    def as_json(self):
+        """The card as text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def load(cls, path):
@@ -67,13 +73,21 @@ class RunResult:
         return cls(**content)
 
 
-def write_atomically(path, content):
-    """Put text or bytes in place by a rename: a reader sees the old file or the new one, nothing between."""
+@contextlib.contextmanager
+def written_whole(path):
+    """A path to write to, put in place by a rename: a reader sees the old file or the new one, nothing between."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(part, path)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())  # or a power failure could leave the new name with nothing in it
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def sha256_of(path):

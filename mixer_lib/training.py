@@ -2,19 +2,21 @@
 
 import dataclasses
 import math
-import pathlib
 import time
 
 import keras
 import numpy as np
 
-from . import results, worlds
-from .checkpoints import Run, learning_rate_of
-from .classifier import PRESETS, build_classifier, multiply_adds
+from . import worlds
+from .checkpoints import Run, held, learning_rate_of
+from .classifier import PRESETS, build_classifier
 from .evaluation import logits_of, scores
+from .finish import finish, finished_card
 from .recipes import RECIPES
+from .run_folder import RunFolder, stopped_well
 
 STEPS_WORTH_COMPILING = 100  # in an epoch
+DIVERGED = 100  # times the loss of a model that knows nothing
 
 
 def _reseed(model, seed, epoch):
@@ -28,8 +30,9 @@ def _reseed(model, seed, epoch):
 
 def _diverged(what, value, when, recipe):
     return FloatingPointError(
-        f"The {what} became {value} in {when}: training diverged. Lower the learning rate (it was "
-        f"{recipe.learning_rate}). The last finished epoch is kept."
+        f"The {what} became {value:.4g} in {when}: training diverged. Lower the learning rate (it was "
+        f"{recipe.learning_rate}), for instance to {recipe.learning_rate / 10:.4g}, and name another run_dir, since "
+        f"another recipe is another run. The last finished epoch is kept."
     )
 
 
@@ -95,8 +98,10 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         `RunResult`, the card.
 
     Raises:
-        ValueError: for a value that can't be, or a run_dir that holds another run; before any work is done.
-        FloatingPointError: if the loss is no longer a number.
+        ValueError: for a value that can't be, or a run_dir that holds another run or is in use; before any work.
+        OSError: if run_dir can't be written to, or no longer.
+        FloatingPointError: if the loss is no longer a number, or 100 times that of a model that knows nothing.
+        KeyboardInterrupt: on Ctrl-C and SIGTERM; finished epochs are kept.
     """
     from tqdm.auto import tqdm
 
@@ -107,7 +112,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         config = dataclasses.replace(PRESETS[config], num_classes=len(dataset.class_names))
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
     _check(config, dataset, epochs, seed)
-    run_dir = pathlib.Path(run_dir)
+    folder = RunFolder(run_dir)
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     steps = math.ceil(len(x_train) / recipe.batch_size)
     if jit_compile is None:
@@ -124,6 +129,11 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     }
     if recipe.schedule == "cosine":
         identity["epochs"] = epochs  # the schedule depends on it
+    state = held(folder, identity, epochs)
+    card = finished_card(folder, state, epochs) if state else None
+    if card:
+        return card
+    folder.try_out()
 
     keras.utils.set_random_seed(seed)
     model = build_classifier(config, adapt_to=dataset.x_train)
@@ -133,65 +143,24 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
         jit_compile=jit_compile,
     )
-    run = Run(model, recipe, run_dir, identity)
-    run.resume()
-    if run.finished(epochs):
-        return results.RunResult.load(run_dir / "card.json")
-    with tqdm(total=epochs * steps, initial=len(run.history) * steps, unit="step", mininterval=1) as progress:
-        while len(run.history) < epochs and not run.stopped:
-            begun, epoch = time.perf_counter(), len(run.history) + 1
-            if recipe.schedule == "plateau":
-                lr = learning_rate_of(model)
-            else:
-                lr = recipe.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
-            means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, progress)
-            judged = scores(logits_of(model, x_val), y_val)
-            row = {"loss": means["loss"], "top1": means["acc"], "top5": means["top5-acc"]}
-            row |= {f"val_{key}": value for key, value in judged.items()}
-            if not np.isfinite(row["val_loss"]):
-                raise _diverged("validation loss", row["val_loss"], f"epoch {epoch}", recipe)
-            seconds = time.perf_counter() - begun
-            run.end_epoch({"epoch": epoch, "seconds": round(seconds, 2), "lr": lr, **row})
-            progress.set_postfix(epoch=epoch, val_top1=f"{row['val_top1']:.2%}", val_top5=f"{row['val_top5']:.2%}")
-    return _finish(run, name or preset or "custom", config, dataset, epochs, seed, command)
-
-
-def _finish(run, preset, config, dataset, epochs, seed, command):
-    """Test the last and the best weights, write best.weights.h5 and the card."""
-    model, history = run.model, run.history
-    last = scores(logits_of(model, dataset.x_test), dataset.y_test)
-    model.set_weights(run.best)
-    best = scores(logits_of(model, dataset.x_test), dataset.y_test)
-    part = run.run_dir / ".best.weights.h5"
-    model.save_weights(part)
-    weights = part.replace(run.run_dir / "best.weights.h5")
-    seconds = [row["seconds"] for row in history]
-    card = results.RunResult(
-        preset=preset,
-        config=dataclasses.asdict(config),
-        recipe=dataclasses.asdict(run.recipe),
-        dataset=dataset.name,
-        data_fingerprint=dataset.fingerprint,
-        seed=seed,
-        epochs_asked=epochs,
-        epochs_run=len(history),
-        best_epoch=run.best_epoch,
-        val_top1=history[run.best_epoch - 1]["val_top1"],
-        val_top5=history[run.best_epoch - 1]["val_top5"],
-        top1=best["top1"],
-        top5=best["top5"],
-        top1_last=last["top1"],
-        top5_last=last["top5"],
-        parameters=sum(math.prod(w.shape) for w in model.trainable_weights),
-        macs=multiply_adds(config),
-        seconds_total=round(sum(seconds), 1),
-        seconds_per_epoch=round(float(np.median(seconds)), 2),
-        device=results.device_name(),
-        versions={**results.versions(), "xla": run.identity["xla"]},
-        command=command,
-        commit=results.commit(),
-        started=run.started,
-        weights_sha256=results.sha256_of(weights),
-    )
-    card.save(run.run_dir / "card.json")
-    return card
+    run = Run(model, recipe, folder, identity)
+    with folder, stopped_well(run, epochs), worlds.steady_sums():
+        folder.need(4 * sum(w.nbytes for w in run.best))  # weights, the best ones, and the optimizer's two for each
+        run.resume(epochs)
+        with tqdm(total=epochs * steps, initial=run.saved * steps, unit="step", mininterval=1) as progress:
+            while len(run.history) < epochs and not run.stopped:
+                begun, epoch = time.perf_counter(), len(run.history) + 1
+                if recipe.schedule == "plateau":
+                    lr = learning_rate_of(model)
+                else:
+                    lr = recipe.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
+                means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, progress)
+                judged = scores(logits_of(model, x_val), y_val)
+                if not judged["loss"] < DIVERGED * math.log(max(2, config.num_classes)):
+                    raise _diverged("validation loss", judged["loss"], f"epoch {epoch}", recipe)
+                row = {"loss": means["loss"], "top1": means["acc"], "top5": means["top5-acc"]}
+                row |= {f"val_{key}": value for key, value in judged.items()}
+                seconds = time.perf_counter() - begun
+                run.end_epoch({"epoch": epoch, "seconds": round(seconds, 2), "lr": lr, **row})
+                progress.set_postfix(epoch=epoch, val_top1=f"{row['val_top1']:.2%}", val_top5=f"{row['val_top5']:.2%}")
+        return finish(run, name or preset or "custom", config, dataset, epochs, seed, command)

@@ -4,6 +4,8 @@ Everything else in this library is written once. Keras 3 has `keras.ops` and `ke
 TensorFlow, JAX and torch alike; Keras 2.15 has neither, so the same few names are given by TensorFlow there.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 
@@ -91,6 +93,28 @@ def optimizer_variables(model):
     if not getattr(optimizer, "built", False):  # Keras 2.15 has no such attribute; building twice does no harm there
         optimizer.build(model.trainable_variables)
     return list(optimizer.variables)
+
+
+@contextlib.contextmanager
+def steady_sums():
+    """Make TensorFlow add gradients in the order of the program, so that a step repeats to the last bit.
+
+    Where a step takes much memory, its graph optimizer turns a sum of several tensors into additions that happen as
+    the terms arrive. Only a setting below the public interface turns that off alone; XLA never does it.
+    """
+    if backend_name() != "tensorflow":
+        yield
+        return
+    from tensorflow.python.eager import context as eager
+
+    context = eager.context()
+    before, config = context.function_call_options, context.config
+    config.graph_options.rewrite_options.memory_optimization = 1  # NO_MEM_OPT
+    context.function_call_options = eager.FunctionCallOptions(config_proto=config)
+    try:
+        yield
+    finally:
+        context.function_call_options = before
 
 
 def train_on_batch(model, images, labels):

@@ -30,6 +30,7 @@ from mixer_lib import (
     worlds,
 )
 from mixer_lib.evaluation import logits_of, scores
+from mixer_lib.run_folder import RunFolder
 
 TINY = MixerConfig(
     image_size=8,
@@ -320,7 +321,7 @@ def run(tmp_path):
     model = build_classifier(TINY)
     recipe = RECIPES["article"]
     model.compile(recipe.optimizer(), "mse")
-    return checkpoints.Run(model, recipe, tmp_path, {"seed": 0})
+    return checkpoints.Run(model, recipe, RunFolder(tmp_path), {"seed": 0})
 
 
 def rate_after(run, epoch, val_loss):
@@ -350,8 +351,8 @@ def test_the_counts_go_on_where_a_stopped_run_left_them(run, tmp_path):
         rate_after(run, epoch, loss)
     model = build_classifier(TINY)
     model.compile(run.recipe.optimizer(), "mse")
-    resumed = checkpoints.Run(model, run.recipe, tmp_path, {"seed": 0})
-    resumed.resume()
+    resumed = checkpoints.Run(model, run.recipe, RunFolder(tmp_path), {"seed": 0})
+    resumed.resume(epochs=5)
     rates = [rate_after(resumed, epoch, 2.0) for epoch in range(6, 12)]
     assert rates == pytest.approx([0.0025] * 5 + [0.00125])
     assert resumed.stopped and resumed.best_epoch == 1
@@ -416,7 +417,7 @@ def test_a_cosine_takes_the_learning_rate_to_zero_along_half_a_wave(digits, tmp_
 def test_without_a_stop_patience_no_run_stops_early(tmp_path):
     model, recipe = build_classifier(TINY), Recipe(stop_patience=None)
     model.compile(recipe.optimizer(), "mse")
-    run = checkpoints.Run(model, recipe, tmp_path, {})
+    run = checkpoints.Run(model, recipe, RunFolder(tmp_path), {})
     for epoch in range(1, 25):
         rate_after(run, epoch, float(epoch))
     assert not run.stopped

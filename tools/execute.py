@@ -77,6 +77,7 @@ def main():
     sys.path.insert(0, str(ROOT))
     with quiet_stderr():
         from mixer_lib import load_dataset
+        from mixer_lib.run_folder import Terminated
 
     try:
         dataset = load_dataset(name, given["data_dir"])
@@ -85,10 +86,11 @@ def main():
         stop(f"{name} is not to be had: {error}\n{ways}")
     try:
         run_dir = train_here(dataset, epochs, seed)
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         stop(error)
-    except KeyboardInterrupt:
-        stop("stopped: the same command goes on after the last finished epoch")
+    except KeyboardInterrupt as stopped:
+        print(f"\n{stopped or 'Stopped.'}\nThe same command goes on after the last finished epoch.", file=sys.stderr)
+        sys.exit(143 if isinstance(stopped, Terminated) else 130)  # as a shell counts SIGTERM and Ctrl-C
     parameters = {
         "profile": "full",
         "dataset": name,
