@@ -4,12 +4,16 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 import platform
 import subprocess
 
 PRETRAINED = pathlib.Path(__file__).parent / "pretrained"
+FORMAT = 1  # of a card; to be raised when a field changes its meaning
+LATER = {"weights_sha256", "format"}  # fields that the first cards don't have
+FRACTIONS = ("val_top1", "val_top5", "top1", "top5", "top1_last", "top5_last")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +49,7 @@ class RunResult:
     commit: str
     started: str
     weights_sha256: str = ""
+    format: int = FORMAT
 
     def save(self, path):
         """Write the card as JSON, whole or not at all."""
@@ -57,20 +62,41 @@ class RunResult:
 
     @classmethod
     def load(cls, path):
-        """Read a card; ValueError if it isn't one of this version."""
+        """Read a card; ValueError if it isn't one, or if a newer version of this library wrote it."""
         try:
             content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path} is not a card: {error}. Write it again by training or from the repository."
             ) from error
-        known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(content, dict):
             raise ValueError(f"{path} is not a card: it holds a {type(content).__name__}, and a card is a JSON object.")
-        if known != set(content) | {"weights_sha256"}:
-            odd = sorted(known.symmetric_difference(content) - {"weights_sha256"})
+        written_as = content.get("format", FORMAT)
+        if isinstance(written_as, int) and written_as > FORMAT:
+            raise ValueError(
+                f"{path} is a card of format {written_as}, and this mixer_lib reads up to format {FORMAT}: a newer one "
+                f"wrote it. Update mixer_lib."
+            )
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        if set(fields) - LATER != set(content) - LATER:
+            odd = sorted(set(fields).symmetric_difference(content) - LATER)
             raise ValueError(f"{path} is not a card of this version: the fields {odd} differ. Update mixer_lib.")
+        for name, value in content.items():
+            if not _fits(name, value, fields[name]):
+                raise ValueError(
+                    f"{path} is not a card: {name} can't be {value!r}. Take it from the repository or the run again."
+                )
         return cls(**content)
+
+
+def _fits(name, value, kind):
+    """Whether a card's field may have this value."""
+    if kind is float:
+        right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+        return right and (value <= 1 or name not in FRACTIONS)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, kind)
 
 
 @contextlib.contextmanager
@@ -177,11 +203,19 @@ def load_pretrained(name="article"):
         raise ValueError(f"There is no published model {name!r}. Choose one of {', '.join(names)}.")
     card = RunResult.load(PRETRAINED / f"{name}.json")
     weights = PRETRAINED / f"{name}.weights.h5"
-    if sha256_of(weights) != card.weights_sha256:
+    if not weights.exists() or sha256_of(weights) != card.weights_sha256:
         raise ValueError(
-            f"{weights.name} is not the file that its card describes (its SHA-256 differs): it is damaged or was "
-            f"replaced. Take it from the repository again."
+            f"{weights.name} is not the file that its card describes (it is not there, or its SHA-256 differs): it is "
+            f"damaged or was replaced. Take it from the repository again."
         )
-    model = build_classifier(MixerConfig(**card.config))
-    model.load_weights(weights)
+    try:
+        model = build_classifier(MixerConfig(**card.config))
+        parameters = sum(math.prod(w.shape) for w in model.trainable_weights)
+        if parameters != card.parameters:
+            raise ValueError(f"its config makes {parameters:,} parameters, and it says {card.parameters:,}")
+        model.load_weights(weights)
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}.json and {weights.name} don't describe one model: {error}. Take both from the repository again."
+        ) from error
     return model, card

@@ -103,7 +103,7 @@ def test_the_card_has_the_fields_that_tables_and_tests_rely_on(finished):
     promised = set(promised.split())
     card = json.loads((finished[0] / "card.json").read_text())
     assert promised <= set(card)
-    assert set(card) - promised == {"recipe", "weights_sha256"}
+    assert set(card) - promised == {"recipe", "weights_sha256", "format"}
 
 
 def test_the_card_says_what_was_run(finished, digits):
