@@ -40,7 +40,7 @@ def main(arguments=None):
     except (ValueError, OSError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt as stopped:
-        print(f"\n{stopped or 'Stopped.'}\nThe same command goes on from the last finished epoch.", file=sys.stderr)
+        print(f"\n{stopped or 'Stopped.'} The same command goes on from the last finished epoch.", file=sys.stderr)
         sys.exit(143 if isinstance(stopped, Terminated) else 130)  # as a shell counts SIGTERM and Ctrl-C
     print(
         f"top-1 {card.top1:.2%}, top-5 {card.top5:.2%} after {card.epochs_run} epochs "

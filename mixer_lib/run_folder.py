@@ -136,22 +136,37 @@ class RunFolder:
 
 @contextlib.contextmanager
 def stopped_well(run, epochs):
-    """Let SIGTERM end a run as Ctrl-C does: the epoch is dropped, the folder let go, and the way on named."""
+    """Let SIGTERM end a run as Ctrl-C does: the epoch is dropped, the folder let go, and the way on named.
+
+    Gives a function to call after each step, which stops the run if that was asked for meanwhile: an exception that
+    a signal raises can be lost, in a destructor for one.
+    """
+    asked = []
 
     def terminate(*_):
-        raise Terminated
+        asked.append(Terminated)
 
-    # Only the main thread may ask for signals; a program that has its own use for this one keeps it.
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, terminate)
+    def interrupt(*arguments):
+        asked.append(KeyboardInterrupt)
+        signal.default_int_handler(*arguments)
+
+    def stop_if_asked():
+        if asked:
+            raise asked[0]
+
+    # Only the main thread may ask for signals; a program that has its own use for them keeps it.
+    usual = ((signal.SIGTERM, signal.SIG_DFL, terminate), (signal.SIGINT, signal.default_int_handler, interrupt))
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [(number, ours) for number, default, ours in usual if in_main and signal.getsignal(number) == default]
+    before = [(number, signal.signal(number, handler)) for number, handler in ours]
     try:
-        yield
+        yield stop_if_asked
+        stop_if_asked()
     except KeyboardInterrupt as stop:
         raise type(stop)(
             f"Stopped; {run.saved} of {epochs} epochs are finished and kept in {run.folder.path}. The same call goes "
             f"on from there."
         ) from None
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -36,7 +36,7 @@ def _diverged(what, value, when, recipe):
     )
 
 
-def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
+def _epoch(model, recipe, images, labels, seed, epoch, epochs, after_step):
     """Train one epoch; returns the means over its images."""
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
     steps = math.ceil(len(images) / recipe.batch_size)
@@ -52,7 +52,7 @@ def _epoch(model, recipe, images, labels, seed, epoch, epochs, progress):
             raise _diverged("loss", float(found["loss"]), f"epoch {epoch}, step {step + 1}", recipe)
         for key in sums:
             sums[key] += float(found[key]) * len(batch)
-        progress.update()
+        after_step()
     return {key: total / len(images) for key, total in sums.items()}
 
 
@@ -144,17 +144,22 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         jit_compile=jit_compile,
     )
     run = Run(model, recipe, folder, identity)
-    with folder, stopped_well(run, epochs), worlds.steady_sums():
+    with folder, stopped_well(run, epochs) as stop_if_asked, worlds.steady_sums():
         folder.need(4 * sum(w.nbytes for w in run.best))  # weights, the best ones, and the optimizer's two for each
         run.resume(epochs)
         with tqdm(total=epochs * steps, initial=run.saved * steps, unit="step", mininterval=1) as progress:
+
+            def after_step():
+                progress.update()
+                stop_if_asked()
+
             while len(run.history) < epochs and not run.stopped:
                 begun, epoch = time.perf_counter(), len(run.history) + 1
                 if recipe.schedule == "plateau":
                     lr = learning_rate_of(model)
                 else:
                     lr = recipe.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
-                means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, progress)
+                means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, after_step)
                 judged = scores(logits_of(model, x_val), y_val)
                 if not judged["loss"] < DIVERGED * math.log(max(2, config.num_classes)):
                     raise _diverged("validation loss", judged["loss"], f"epoch {epoch}", recipe)

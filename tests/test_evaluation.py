@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixer_lib import MixerConfig, build_classifier, evaluate, predict
+from mixer_lib import MixerConfig, build_classifier, evaluate, load_dataset, load_pretrained, predict
 from mixer_lib.evaluation import logits_of, probabilities, scores
 
 CLASSES = 12
@@ -90,6 +90,34 @@ def test_the_size_of_the_batches_does_not_change_the_logits(model, images, batch
     found = logits_of(model, images, batch_size)
     assert found.shape == (57, CLASSES) and found.dtype == np.float32
     assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def published():
+    """A published model, pictures that it was tested on, and their labels."""
+    data = load_dataset("digits")
+    return load_pretrained("article-digits")[0], data.x_test, data.y_test
+
+
+@pytest.mark.parametrize("batch_size", [1, 64, 364])
+def test_the_size_of_the_batches_does_not_change_how_many_answers_are_right(published, batch_size):
+    model, images, labels = published
+    images, labels = images[-100:], labels[-100:]
+    usual = logits_of(model, images)
+    found = logits_of(model, images, batch_size)
+    assert np.abs(found - usual).max() < 1e-5 * np.abs(usual).max()
+    one, other = scores(found, labels), scores(usual, labels)
+    assert (one["top1"], one["top5"]) == (other["top1"], other["top5"])
+    assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+
+
+def test_a_picture_by_itself_gets_what_it_gets_among_others(published):
+    model, images, _ = published
+    among = predict(model, images[:8], k=10)
+    for picture, expected in zip(images[:8], among, strict=True):
+        (alone,) = predict(model, picture, k=10)
+        assert alone[0][0] == expected[0][0]
+        assert dict(alone) == pytest.approx(dict(expected), rel=1e-4, abs=1e-7)
 
 
 def test_evaluation_repeats_exactly(model, images, labels):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -62,6 +63,7 @@ def card(**changes):
         "commit": "abc",
         "started": "2026-11-23T20:00:00+00:00",
         "weights_sha256": "",
+        "format": results.FORMAT,
     }
     return RunResult(**{**values, **changes})
 
@@ -104,9 +106,46 @@ def test_a_file_that_is_no_card_is_refused_by_name(tmp_path, text):
         RunResult.load(tmp_path / "card.json")
 
 
-def test_a_card_without_a_weights_sum_still_reads(tmp_path):
-    path = rewritten(tmp_path / "card.json", lambda content: content.pop("weights_sha256"))
+def test_a_card_from_before_weights_sums_and_formats_still_reads(tmp_path):
+    path = rewritten(tmp_path / "card.json", lambda c: [c.pop("weights_sha256"), c.pop("format")])
     assert RunResult.load(path) == card()
+
+
+def test_a_card_from_the_future_is_refused_with_the_word_to_update(tmp_path):
+    path = rewritten(tmp_path / "card.json", lambda c: c.update(format=results.FORMAT + 1, colour="red"))
+    with pytest.raises(ValueError, match="card.json is a card of format 2, and this mixer_lib reads up to .*Update"):
+        RunResult.load(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("preset", 3),
+        ("config", []),
+        ("seed", "3"),
+        ("seed", True),
+        ("epochs_run", -1),
+        ("epochs_run", 2.5),
+        ("top1", "0.48"),
+        ("top1", 48.43),
+        ("top5", float("nan")),
+        ("val_top1", None),
+        ("seconds_total", float("inf")),
+        ("versions", "2.15.0"),
+        ("weights_sha256", None),
+        ("format", "1"),
+    ],
+)
+def test_a_card_with_a_value_of_another_kind_is_refused_by_field_and_value(tmp_path, field, value):
+    path = rewritten(tmp_path / "card.json", lambda content: content.update({field: value}))
+    with pytest.raises(ValueError, match=rf"card.json is not a card: {field} can't be {value!r}"):
+        RunResult.load(path)
+
+
+def test_a_file_of_bytes_that_are_no_text_is_no_card(tmp_path):
+    (tmp_path / "card.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="card.json is not a card"):
+        RunResult.load(tmp_path / "card.json")
 
 
 def test_a_card_can_not_be_changed():
@@ -129,7 +168,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 def test_versions_name_python_keras_its_backend_and_numpy():
     found = results.versions()
     assert (found["keras"], found["numpy"]) == (keras.__version__, np.__version__)
-    assert {"python", "backend", "tensorflow"} <= set(found)
+    assert {"python", "backend", found["backend"]} <= set(found)
+
+
+def test_versions_name_no_library_that_is_installed_and_does_not_compute(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "1.0")  # as if all were there
+    found = results.versions()
+    assert {"tensorflow", "jax", "torch"} & set(found) == {found["backend"]}
 
 
 # --- published models -----------------------------------------------------------------------------
@@ -140,7 +185,8 @@ def shelf(tmp_path, monkeypatch):
     """A folder with one published model, "small"."""
     model = build_classifier(TINY)
     model.save_weights(tmp_path / "small.weights.h5")
-    card(weights_sha256=results.sha256_of(tmp_path / "small.weights.h5")).save(tmp_path / "small.json")
+    checksum, parameters = results.sha256_of(tmp_path / "small.weights.h5"), model.count_params() - 7
+    card(weights_sha256=checksum, parameters=parameters).save(tmp_path / "small.json")  # 7: what `normalize` holds
     monkeypatch.setattr(results, "PRETRAINED", tmp_path)
     return tmp_path, model
 
@@ -160,6 +206,45 @@ def test_truncated_and_altered_weights_are_refused(shelf):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="small.weights.h5 is not the file that its card describes"):
             load_pretrained("small")
+
+
+def test_missing_weights_are_refused_by_name(shelf):
+    (shelf[0] / "small.weights.h5").unlink()
+    with pytest.raises(ValueError, match="small.weights.h5 is not the file that its card describes .it is not there"):
+        load_pretrained("small")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"num_blocks": 2}, {"hidden_dim": 12}, {"num_classes": 11}, {"patch_size": 3}, {"colour": "red"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_card_that_does_not_fit_its_weights_is_refused_though_the_sum_is_right(shelf, change):
+    path = shelf[0] / "small.json"
+    its_card = RunResult.load(path)
+    dataclasses.replace(its_card, config={**its_card.config, **change}).save(path)
+    with pytest.raises(ValueError, match="small.json and small.weights.h5 don't describe one model"):
+        load_pretrained("small")
+
+
+def test_weights_of_another_model_are_refused_though_sum_and_count_are_right(shelf):
+    path, config = shelf[0] / "small.json", dataclasses.replace(TINY, tokens_mlp_dim=8, channels_mlp_dim=4)
+    other = build_classifier(config)
+    parameters = sum(int(np.prod(w.shape)) for w in other.trainable_weights)
+    its_card = RunResult.load(path)
+    dataclasses.replace(its_card, config=dataclasses.asdict(config), parameters=parameters).save(path)
+    with pytest.raises(ValueError, match="don't describe one model"):
+        load_pretrained("small")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_weights_hold_the_model_and_nothing_else(name):
+    _, its_card = load_pretrained(name)
+    with h5py.File(results.PRETRAINED / f"{name}.weights.h5") as file:
+        sizes = []
+        file.visititems(lambda _, item: sizes.append(item.size) if isinstance(item, h5py.Dataset) else None)
+        assert "optimizer" not in file
+    assert sum(sizes) == its_card.parameters + 7  # mean and variance of three colours, and a count
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones_named(shelf):

@@ -9,7 +9,7 @@ from pathlib import Path
 from options import read_options
 
 ROOT = Path(__file__).resolve().parent.parent
-SLOW = "browser or realdata"
+SLOW = "browser or realdata or kills"
 
 
 def main():
