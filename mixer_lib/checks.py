@@ -18,6 +18,12 @@ def rate(name, value, hint=""):
     return float(value)
 
 
+def yes_or_no(name, value, hint=""):
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False. Received: {value!r}.{hint}")
+    return value
+
+
 def pictures(name, array):
     """Refuse what is not pictures as bytes, (N, H, W, 3)."""
     shape, kind = getattr(array, "shape", None), getattr(array, "dtype", type(array).__name__)

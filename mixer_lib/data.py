@@ -15,6 +15,8 @@ from .data_files import find_files
 from .published import CIFAR10, CIFAR100, MNIST
 from .trusted_files import unpacked, unpickle_arrays
 
+SIDE = 32  # of every data set's pictures, in pixels
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

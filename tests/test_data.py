@@ -859,7 +859,9 @@ def test_a_proxy_that_cannot_be_reached_is_named_without_its_password(host, monk
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret@{address}")
         begun = time.monotonic()
-        with pytest.raises(FileNotFoundError, match=rf"\(through the proxy {address}\): .*(refused|no answer|timed out)") as told:
+        with pytest.raises(
+            FileNotFoundError, match=rf"\(through the proxy {address}\): .*(refused|no answer|timed out)"
+        ) as told:
             load_dataset("cifar100")
         assert time.monotonic() - begun < 5
     assert "secret" not in str(told.value)
