@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from verbs import alone, run
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -88,6 +89,7 @@ def render(profile, chapters=(), build=BUILD):
     return html
 
 
+@alone(BUILD / "committed")
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     html = render("committed")
@@ -95,4 +97,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
