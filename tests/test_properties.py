@@ -121,7 +121,6 @@ def test_what_is_valid_builds_and_trains_and_leaves_a_card(config, recipe, seed)
         assert stored == card
         assert MixerConfig(**stored.config) == config
         assert Recipe(**stored.recipe) == recipe
-        assert train(config, pictures(config), folder, epochs=1, seed=seed, recipe=recipe) == card  # nothing left to do
 
 
 @quick
