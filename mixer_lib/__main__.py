@@ -15,7 +15,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Train as asked and print the card's accuracies; a wrong value ends with a line that says why."""
     from . import PRESETS, load_dataset, train
-    from .data import SIDE
+    from .data import LOADERS, SIDE
     from .training import check_request
 
     parser = _Parser(prog="python -m mixer_lib", description=__doc__)
@@ -36,7 +36,7 @@ def main(arguments=None):
     try:
         check_request(asked.epochs, asked.seed)  # before the data are looked for
         size = PRESETS[asked.preset].image_size
-        if size != SIDE:
+        if asked.dataset in LOADERS and size != SIDE:
             raise ValueError(
                 f"--preset {asked.preset} has image_size={size}, and every data set has pictures of {SIDE}x{SIDE}. "
                 "Use --preset article, or give mixer_lib.train a MixerConfig of your own."

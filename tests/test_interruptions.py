@@ -258,7 +258,7 @@ def test_what_an_interrupted_staging_left_is_not_taken_into_the_book(tmp_path, m
 
 
 @pytest.mark.parametrize("failure", ["warnings", "Ctrl-C"])
-def test_the_last_book_stays_until_the_next_one_is_rendered_whole(tmp_path, monkeypatch, failure):
+def test_the_last_book_stays_until_the_next_one_is_rendered_whole(tmp_path, monkeypatch, capsys, failure):
     small_repository(tmp_path, monkeypatch)
     html = tmp_path / "_build" / "fast" / "html"
     html.mkdir(parents=True)
@@ -275,6 +275,7 @@ def test_the_last_book_stays_until_the_next_one_is_rendered_whole(tmp_path, monk
     monkeypatch.setattr(book, "strict_build", build)
     with pytest.raises((SystemExit, KeyboardInterrupt)):
         book.render("fast", build=tmp_path / "_build")
+    assert failure == "Ctrl-C" or "a link leads nowhere" in capsys.readouterr().err
     assert (html / "index.html").read_text() == "the last one"
 
     def whole(stage):

@@ -87,6 +87,7 @@ def configs(draw):
         "image_size": patch * draw(st.integers(1, 3)),
         "num_blocks": draw(st.integers(1, 3)),
     }
+    values["num_classes"] = draw(st.integers(2, 12))
     values |= {name: draw(yes_or_no) for name in ("shared_norm", "pre_head_norm", "zero_head")}
     return MixerConfig(**values, dropout=draw(rates), stochastic_depth=draw(rates))
 
@@ -112,7 +113,7 @@ def pictures(config, count=6):
 
 @trains
 @given(configs(), recipes, st.integers(0, 2**31 - 1))
-@example(MixerConfig(2, 1, 1, 1, 1, 1, 1, dropout=0.999), Recipe(batch_size=1, weight_decay=0.999), 2**31 - 1)
+@example(MixerConfig(2, 1, 1, 1, 1, 1, 2, dropout=0.999), Recipe(batch_size=1, weight_decay=0.999), 2**31 - 1)
 def test_what_is_valid_builds_and_trains_and_leaves_a_card(config, recipe, seed):
     with tempfile.TemporaryDirectory() as folder:
         card = train(config, pictures(config), folder, epochs=1, seed=seed, recipe=recipe)
