@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import chapters
+import environment
 import nbformat
 import publish
 import pytest
@@ -140,12 +141,24 @@ def test_a_second_verb_in_the_same_folder_is_refused(clone, at_work):
     assert at_work[0].poll() is None
 
 
+@pytest.mark.parametrize("name", ["quick", "execute", "book", "verify", "lint", "publish", "lock"])
+def test_every_verb_ends_with_one_line_when_it_is_stopped(name):
+    assert (ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8").endswith("    run(main)\n")
+
+
+@pytest.mark.parametrize("name", ["quick", "execute", "book"])
+def test_every_verb_that_builds_works_alone_in_its_folder(name):
+    code = (ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8")
+    folder = {"quick": "fast", "execute": "full", "book": "committed"}[name]
+    assert f'@alone(BUILD / "{folder}")\ndef main():' in code
+
+
 # The environment
 
 
 def without_packages():
     """The environment of a set-up that installs nothing: no GPU packages, no index."""
-    return {**os.environ, "PIP_NO_INDEX": "1", "PYTHON": sys.executable, "MIXER_TESTS": "1"}
+    return {**os.environ, "PIP_NO_INDEX": "1", "PYTHON": sys.executable}
 
 
 @pytest.fixture
@@ -391,8 +404,9 @@ def test_chapters_write_nothing_outside_build_and_need_no_network(clone, tmp_pat
     home.mkdir()
     temporary.mkdir()
     before = files_below(clone)
-    values = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "KERAS_", "MPL"))}
-    values |= {"HOME": str(home), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+    values = environment.environment_of(sys.executable)
+    values = {name: value for name, value in values.items() if not name.startswith(("XDG_", "KERAS_", "MPL"))}
+    values |= {"HOME": str(home), "TMPDIR": str(temporary)}
     values |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     done = subprocess.run([sys.executable, "tools/quick.py"], cwd=clone, env=values, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -94,6 +94,7 @@ def environment_of(inside):
     values["JUPYTER_PREFER_ENV_PATH"] = "1"
     values["JUPYTER_PLATFORM_DIRS"] = "1"
     values.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    values["PYTHONDONTWRITEBYTECODE"] = "1"  # TensorFlow 2.15 leaves compiled files in the temporary folder else
     return values
 
 
