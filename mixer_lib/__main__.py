@@ -15,6 +15,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Train as asked and print the card's accuracies; a wrong value ends with a line that says why."""
     from . import PRESETS, load_dataset, train
+    from .data import LOADERS, SIDE
     from .run_folder import Terminated
     from .training import check_request
 
@@ -35,6 +36,12 @@ def main(arguments=None):
     )
     try:
         check_request(asked.epochs, asked.seed)  # before the data are looked for
+        size = PRESETS[asked.preset].image_size
+        if asked.dataset in LOADERS and size != SIDE:
+            raise ValueError(
+                f"--preset {asked.preset} has image_size={size}, and every data set has pictures of {SIDE}x{SIDE}. "
+                "Use --preset article, or give mixer_lib.train a MixerConfig of your own."
+            )
         dataset = load_dataset(asked.dataset, asked.data)
         card = train(asked.preset, dataset, run_dir, asked.epochs, asked.seed, command=command)
     except (ValueError, OSError, FloatingPointError) as error:

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from .checks import positive_integer, rate
+from .checks import positive_integer, rate, yes_or_no
 from .layers import LAYER_NORM_EPSILON, MixerBlock, Patches
 from .noise import Augment, Dropout
 
@@ -48,18 +48,16 @@ class MixerConfig:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type in (int, "int"):
-                positive_integer(field.name, value)
-            elif field.type in (float, "float"):
-                rate(field.name, value)
-            elif not isinstance(value, bool):
-                raise ValueError(f"{field.name} must be True or False. Received: {value!r}.")
+            check = {"int": positive_integer, "float": rate, "bool": yes_or_no}[
+                getattr(field.type, "__name__", field.type)
+            ]
+            value = check(field.name, getattr(self, field.name), f" The article has {field.default}.")
+            object.__setattr__(self, field.name, value)  # a plain number, which a card can hold
         if self.image_size % self.patch_size:
+            fitting = [p for p in range(1, min(self.image_size, 512) + 1) if self.image_size % p == 0]
             raise ValueError(
                 f"image_size must be a multiple of patch_size. Received: image_size={self.image_size}, "
-                f"patch_size={self.patch_size}; patch_size could be any of "
-                f"{[p for p in range(1, self.image_size + 1) if self.image_size % p == 0]}."
+                f"patch_size={self.patch_size}; patch_size could be any of {fitting}."
             )
 
     @property
@@ -110,12 +108,14 @@ def build_classifier(config, adapt_to=None):
         Augmentation is inside and acts with `training=True` alone.
 
     Raises:
-        ValueError: if the preset is unknown.
+        ValueError: if the preset is unknown, or config is neither.
     """
     if isinstance(config, str):
         if config not in PRESETS:
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = PRESETS[config]
+    if not isinstance(config, MixerConfig):
+        raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
     normalize = keras.layers.Normalization(name="normalize")
     normalize.build((None, config.image_size, config.image_size, 3))
     if adapt_to is not None:

@@ -4,16 +4,18 @@
 uint8 (N, 32, 32, 3) and int64 labels (N,).
 """
 
-import gzip
 import hashlib
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import checks
 from .data_files import find_files
 from .published import CIFAR10, CIFAR100, MNIST
-from .trusted_files import unpickle_arrays
+from .trusted_files import unpacked, unpickle_arrays
+
+SIDE = 32  # of every data set's pictures, in pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +24,7 @@ class Dataset:
 
     `coarse_*` hold the superclasses, None where the data have none. `fingerprint` is the first 16 hex digits
     of the SHA-256 of the four arrays; left empty, it is computed.
+    Errors: ValueError for arrays of another shape or type, and for a label that is no class.
     """
 
     name: str
@@ -36,6 +39,10 @@ class Dataset:
     fingerprint: str = ""
 
     def __post_init__(self):
+        checks.pictures("x_train", self.x_train)
+        checks.pictures("x_test", self.x_test)
+        checks.labels("y_train", self.y_train, len(self.x_train), len(self.class_names))
+        checks.labels("y_test", self.y_test, len(self.x_test), len(self.class_names))
         if not self.fingerprint:
             arrays = (self.x_train, self.y_train, self.x_test, self.y_test)
             object.__setattr__(self, "fingerprint", _fingerprint(arrays))
@@ -92,7 +99,7 @@ def _load_cifar10(data_dir) -> Dataset:
 
 def _load_mnist(data_dir) -> Dataset:
     files = find_files(MNIST, data_dir)
-    x_train, y_train, x_test, y_test = (_idx_array(files[name]) for name in MNIST.files)
+    x_train, y_train, x_test, y_test = (_idx_array(files[name], name) for name in MNIST.files)
     return Dataset(
         name="mnist",
         x_train=_grey_to_colour(np.pad(x_train, ((0, 0), (2, 2), (2, 2)))),  # 28x28 -> 32x32, a black rim
@@ -144,9 +151,9 @@ def _grey_to_colour(pictures: np.ndarray) -> np.ndarray:
     return np.repeat(pictures[..., np.newaxis], 3, axis=-1)
 
 
-def _idx_array(content: bytes) -> np.ndarray:
+def _idx_array(content: bytes, name: str) -> np.ndarray:
     """The array in a gzipped IDX file: two zeros, a type, the number of axes, their sizes, then bytes."""
-    raw = gzip.decompress(content)
+    raw = unpacked(content, name)
     shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
     return np.frombuffer(raw, "uint8", offset=4 + 4 * raw[3]).reshape(shape)
 

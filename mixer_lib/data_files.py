@@ -1,15 +1,13 @@
 """Where the files of a published data set are looked for: the reader's folder, caches, a download."""
 
 import os
-import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from .downloads import download
 from .published import Published
-from .trusted_files import LARGEST_FILE, checked, read_archive
-
-SECONDS_TO_ANSWER = 6  # of a download's host, so that a missing network is told within ten seconds
+from .trusted_files import checked, read_archive
 
 
 def find_files(published: Published, data_dir=None) -> dict:
@@ -21,7 +19,7 @@ def find_files(published: Published, data_dir=None) -> dict:
     """
     named = data_dir or os.environ.get("MIXER_DATA")
     if named:
-        return _read_place(published, Path(named).expanduser())
+        return _read_place(published, _path(named))
     refused = []
     for folder in chain([keras_cache()], _kaggle_folders()):
         try:
@@ -31,6 +29,13 @@ def find_files(published: Published, data_dir=None) -> dict:
         except (OSError, ValueError) as error:  # a broken copy must not hide a good one further on
             refused.append(str(error))
     return _downloaded(published, refused)
+
+
+def _path(named) -> Path:
+    try:
+        return Path(named).expanduser()
+    except (TypeError, RuntimeError) as error:  # no path at all; "~someone" whom nobody knows
+        raise ValueError(f"data_dir is the path of a folder or an archive. Received: {named!r} ({error}).") from error
 
 
 def keras_cache() -> Path:
@@ -56,19 +61,32 @@ def _kaggle_folders(deepest: int = 5, most_subfolders: int = 100) -> Iterator[Pa
 
 def _read_place(published: Published, place: Path) -> dict:
     """The files from one archive or folder (which may hold the data set's own folder or its archive)."""
-    if place.is_file() and published.archives:
-        return read_archive(published, place)
     inner = published.folder
-    for folder in (place, place / inner, place / f"{inner}-target" / inner):
-        if all((folder / name).is_file() for name in published.files):
-            return {name: checked(folder / name, md5) for name, md5 in published.files.items()}
-    for name in published.archives:
-        if (place / name).is_file():
-            return read_archive(published, place / name)
+    folders = (place, place / inner, place / f"{inner}-target" / inner)
+    archives = (place, *(place / name for name in published.archives)) if published.archives else ()
+    ways = [*((folder, _read_folder) for folder in folders), *((path, read_archive) for path in archives)]
+    refused = []
+    for path, read in ways:
+        try:
+            return read(published, path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except ValueError as error:  # a broken folder must not hide the whole archive beside it
+            refused.append(str(error))
+        except OSError as error:
+            refused.append(f"{path} cannot be read: {error.strerror}. Allow it, or name another place.")
+    if refused:
+        raise ValueError("\n".join(refused))
     raise FileNotFoundError(
         f"{published.name} was looked for in {place} and is not there: expected {published.wanted}. "
         f"Name another folder (DATA=<folder>, data_dir=... or MIXER_DATA), or none to use {published.url}."
     )
+
+
+def _read_folder(published: Published, folder: Path) -> dict:
+    if not all((folder / name).is_file() for name in published.files):
+        raise FileNotFoundError(folder)
+    return {name: checked(folder / name, md5) for name, md5 in published.files.items()}
 
 
 def _downloaded(published: Published, refused: list) -> dict:
@@ -91,53 +109,3 @@ def _downloaded(published: Published, refused: list) -> dict:
             "embedded data with `make quick`."
         ) from error
     return _read_place(published, path)
-
-
-def download(url: str, published_sum: str, target: Path) -> None:
-    """Fetch `url` with a progress bar; `target` appears only when complete and with the published sum."""
-    from tqdm import tqdm
-
-    answer = _answer(url)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    answer.raw.headers.pop("content-encoding", None)  # some hosts declare it; an archive stays as it is
-    total = int(answer.headers.get("content-length", 0)) or None
-    try:
-        bar = tqdm(desc=target.name, total=total, unit="B", unit_scale=True)
-        with answer, part.open("wb") as out, bar:
-            for chunk in answer.iter_content(2**18):
-                if out.write(chunk) and out.tell() > LARGEST_FILE:
-                    raise ValueError(f"{url} sends more than {LARGEST_FILE:,} bytes")
-                bar.update(len(chunk))
-        checked(part, published_sum)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _answer(url: str):
-    """A host's open answer, or ConnectionError within SECONDS_TO_ANSWER.
-
-    Asked in a thread, because no timeout of `requests` covers a name server that never answers.
-    """
-    import requests
-
-    outcome = {"error": f"no answer within {SECONDS_TO_ANSWER} seconds"}
-
-    def ask():
-        try:
-            outcome["answer"] = requests.get(
-                url, stream=True, timeout=(SECONDS_TO_ANSWER, 30), headers={"Accept-Encoding": "identity"}
-            )
-        except requests.RequestException as error:
-            while error.__context__:  # the first cause says it best: no such host, refused, bad certificate
-                error = error.__context__
-            outcome["error"] = error
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(SECONDS_TO_ANSWER)
-    if "answer" not in outcome:
-        raise ConnectionError(f"{url}: {outcome['error']}")
-    outcome["answer"].raise_for_status()
-    return outcome["answer"]

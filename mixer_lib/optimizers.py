@@ -1,6 +1,5 @@
 """AdamW as tensorflow-addons means it, in both worlds."""
 
-import math
 import numbers
 
 import keras
@@ -8,6 +7,7 @@ import keras
 from .worlds import KERAS_3
 
 EPSILON = 1e-7  # both libraries' default
+LARGEST = 3.4e38  # that a float32 can hold
 
 
 class AddonsAdamW(keras.optimizers.AdamW):
@@ -26,9 +26,9 @@ class AddonsAdamW(keras.optimizers.AdamW):
 
 def check_rates(learning_rate, weight_decay, decay_follows_lr=False):
     """Refuse a learning rate or a weight decay that can't be one, by name and value."""
-    if not _is_number(learning_rate) or not 0 < learning_rate < math.inf:
+    if not _is_number(learning_rate) or not 0 < learning_rate < LARGEST:
         raise ValueError(f"learning_rate must be above 0 (the article uses 0.005). Received: {learning_rate!r}.")
-    if decay_follows_lr and not (_is_number(weight_decay) and 0 <= weight_decay < math.inf):
+    if decay_follows_lr and not (_is_number(weight_decay) and 0 <= weight_decay < LARGEST):
         raise ValueError(f"weight_decay must be 0 or more (0.02 is common). Received: {weight_decay!r}.")
     if not decay_follows_lr and not (_is_number(weight_decay) and 0 <= weight_decay < 1):
         raise ValueError(

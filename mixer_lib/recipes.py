@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from .checks import positive_integer, yes_or_no
 from .optimizers import adamw, check_rates, keras_adamw
 
 
@@ -31,13 +32,14 @@ class Recipe:
     def __post_init__(self):
         if self.schedule not in ("plateau", "cosine"):
             raise ValueError(f'schedule must be "plateau" or "cosine". Received: {self.schedule!r}.')
+        yes_or_no("decay_follows_lr", self.decay_follows_lr, " The article has False.")
         check_rates(self.learning_rate, self.weight_decay, self.decay_follows_lr)
-        for name in ("batch_size", "lr_patience", "stop_patience"):
+        for name in ("learning_rate", "weight_decay"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # a plain number, which a card can hold
+        for name, article in (("batch_size", 128), ("lr_patience", 5), ("stop_patience", 10)):
             value = getattr(self, name)
-            if name == "stop_patience" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+            if name != "stop_patience" or value is not None:
+                object.__setattr__(self, name, positive_integer(name, value, f" The article has {article}."))
 
     def optimizer(self):
         """The optimizer that this recipe asks for."""

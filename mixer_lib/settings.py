@@ -7,6 +7,7 @@ from .data import LOADERS
 
 PROFILES = ("full", "fast")
 FAST_EPOCHS = 3
+EPOCHS, SEEDS = range(1, 2**63), range(2**31)  # what train takes
 PUBLISHED = {"cifar100": "article", "digits": "article-digits"}
 
 
@@ -39,14 +40,17 @@ class ChapterSettings:
         return f"This page shows the {self.profile} profile, on {data}."
 
 
-def _whole_number(name, value, least):
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}. Received: {value!r}.")
-    return number
+def _whole_number(name, value, rule, allowed, hint):
+    text = str(value)  # a number, or the text of one where it comes from the environment
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in allowed):
+        raise ValueError(f"{name} must be a whole number {rule}. Received: {value!r}. {hint}")
+    return int(text)
+
+
+def _path(name, value):
+    if value is not None and not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"{name} must be a path in quotes, or None. Received: {value!r}. Put it in quotes.")
+    return value if value is None else os.fspath(value)
 
 
 def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, seed=0, run_dir=None):
@@ -80,10 +84,14 @@ def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, s
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}. Received: {profile!r}.")
     fast = profile == "fast"
-    dataset = dataset or ("digits" if fast else "cifar100")
-    if dataset not in LOADERS:
+    if dataset in (None, ""):
+        dataset = "digits" if fast else "cifar100"
+    if dataset not in tuple(LOADERS):
         raise ValueError(f"dataset must be one of {', '.join(LOADERS)}. Received: {dataset!r}.")
-    epochs = _whole_number("epochs", (FAST_EPOCHS if fast else 100) if epochs is None else epochs, 1)
-    seed = _whole_number("seed", seed, 0)
+    usual = FAST_EPOCHS if fast else 100
+    hint = f"Leave it out for {usual}, as the {profile} profile has it."
+    epochs = _whole_number("epochs", usual if epochs is None else epochs, "of at least 1", EPOCHS, hint)
+    seed = _whole_number("seed", seed, f"from 0 to {SEEDS[-1]}", SEEDS, "The published run has 0.")
+    data_dir, run_dir = _path("data_dir", data_dir), _path("run_dir", run_dir)
     run_dir = run_dir or os.path.join("runs", f"{dataset}-article-seed{seed}")
-    return ChapterSettings(profile, dataset, data_dir, epochs, seed, str(run_dir))
+    return ChapterSettings(profile, dataset, data_dir, epochs, seed, run_dir)

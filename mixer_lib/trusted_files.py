@@ -1,7 +1,10 @@
 """Reading files that nobody vouches for: sums first, then a reader that can only build plain data."""
 
+import errno
+import gzip
 import hashlib
 import io
+import os
 import pickle
 import tarfile
 import zlib
@@ -16,6 +19,8 @@ LARGEST_FILE = 256 * 2**20  # bytes; the largest file of these data sets, an arc
 
 def checked(path: Path, published_sum: str) -> bytes:
     """A file's bytes, if they have the published sum (MD5 or SHA-256, told apart by length)."""
+    if not path.is_file():  # nor a pipe, which would be waited for
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     algorithm = "md5" if len(published_sum) == 32 else "sha256"
@@ -29,15 +34,37 @@ def checked(path: Path, published_sum: str) -> bytes:
     return content
 
 
+class _Unpacked:
+    """What gzipped bytes hold, as a stream; an error after LARGEST_FILE, since few bytes can unpack to very many."""
+
+    def __init__(self, content: bytes, name):
+        self.stream, self.name, self.left = gzip.GzipFile(fileobj=io.BytesIO(content)), name, LARGEST_FILE
+
+    def read(self, size: int = -1) -> bytes:
+        content = self.stream.read(size if 0 <= size <= self.left else self.left + 1)
+        self.left -= len(content)
+        if self.left < 0:
+            raise ValueError(f"{self.name} unpacks to more than {LARGEST_FILE:,} bytes: it is not the published file.")
+        return content
+
+
+def unpacked(content: bytes, name) -> bytes:
+    """The bytes in a gzip file; ValueError where there are more than any published file has, or where it is broken."""
+    try:
+        return _Unpacked(content, name).read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{name} cannot be read as a .gz file: {error}. Fetch it again.") from error
+
+
 def read_archive(published: Published, path: Path) -> dict:
     """The data set's own files out of its archive; nothing is extracted to disk."""
     content = checked(path, published.archive_sum)
     names = {f"{published.folder}/{name}": name for name in published.files}
     files = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        with tarfile.open(fileobj=_Unpacked(content, path), mode="r|") as archive:
             for member in archive:
-                if member.name in names and member.isfile() and member.size <= LARGEST_FILE:
+                if member.name in names and member.isfile():
                     files[names[member.name]] = archive.extractfile(member).read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as a .tar.gz archive: {error}. Fetch it again.") from error

@@ -316,7 +316,7 @@ def test_the_repository_is_known_only_when_it_is_on_github(monkeypatch, origin, 
 def test_launch_buttons_are_there_exactly_when_there_is_a_repository(tmp_path, monkeypatch, url):
     """A book of one page and one chapter: the Colab and Kaggle addresses name the chapter's own file."""
     monkeypatch.setattr(book, "repository_url", lambda: url)
-    stage = tmp_path / "stage"
+    stage = tmp_path / "tr y ü" / "stage"
     (stage / "book").mkdir(parents=True)
     (stage / "notebooks").mkdir()
     for folder in ("_ext", "_static", "_extra"):

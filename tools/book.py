@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from verbs import alone, run
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -63,14 +64,11 @@ def stage_book(stage, chapters=()):
     configure(stage, repository_url())
 
 
-def strict_build(stage, log=None):
-    """Render the staged book; the exit status of the strict build. The html lies under stage/_build/html."""
+def strict_build(stage):
+    """Render the staged book: the finished process, with what it said. The html lies under stage/_build/html."""
     start = "from jupyter_book.cli.main import main; main()"  # its command, which a path with spaces cannot break
     command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going", "-q"]
-    done = subprocess.run(command, cwd=stage, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if log:
-        log.write_text(done.stdout, encoding="utf-8")
-    return done
+    return subprocess.run(command, cwd=stage, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def render(profile, chapters=(), build=BUILD):
@@ -79,15 +77,18 @@ def render(profile, chapters=(), build=BUILD):
     stage_book(stage, chapters)
     done = strict_build(stage)
     if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if "WARNING" in line or "ERROR" in line]
-        print("\n".join(lines or done.stdout.splitlines()[-30:]), file=sys.stderr)
-        sys.exit("the strict build of the book failed")
+        log = build / profile / "book.log"
+        log.write_text(done.stdout, encoding="utf-8")
+        lines = [line for line in done.stdout.splitlines() if re.search("warning|error|exception", line, re.I)]
+        print("\n".join(lines[:30] or done.stdout.splitlines()[-30:]), file=sys.stderr)
+        sys.exit(f"the strict build of the book failed (all that it said: {log})")
     html = build / profile / "html"
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(str(stage / "_build" / "html"), str(html))
     return html
 
 
+@alone(BUILD / "committed")
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     html = render("committed")
@@ -95,4 +96,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

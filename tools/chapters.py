@@ -7,9 +7,10 @@ shown.
 import os
 import shutil
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +118,17 @@ def timed(source, profile, parameters):
     return time.monotonic() - start
 
 
+def end_with(parent):
+    """End this process when `parent` is gone: a killed verb must not go on writing where the next one works."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def longest_first(paths):
     """The training chapter first: it takes the longest, and the others fit beside it."""
     return sorted(paths, key=lambda path: "training" not in path.stem)
@@ -137,15 +149,22 @@ def run_chapters(profile, parameters, extra=None, jobs=2):
     failures = []
     print(f"running {len(paths)} chapters, profile {profile}", flush=True)
     # spawn: each chapter gets a clean process, also under a Python that has TensorFlow loaded already
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = {pool.submit(timed, path, profile, given[path]): path for path in longest_first(paths)}
-        for count, run in enumerate(as_completed(runs), 1):
-            stem = runs[run].stem
-            try:
-                print(f"[{count}/{len(paths)}] {stem}: {run.result():.0f} s", flush=True)
-            except ChapterFailed as error:
-                failures.append(str(error))
-                print(f"[{count}/{len(paths)}] {stem}: FAILED", flush=True)
+    options = {"mp_context": get_context("spawn"), "initializer": end_with, "initargs": (os.getpid(),)}
+    with ProcessPoolExecutor(jobs, **options) as pool:
+        try:
+            runs = {pool.submit(timed, path, profile, given[path]): path for path in longest_first(paths)}
+            for count, run in enumerate(as_completed(runs), 1):
+                stem = runs[run].stem
+                try:
+                    print(f"[{count}/{len(paths)}] {stem}: {run.result():.0f} s", flush=True)
+                except ChapterFailed as error:
+                    failures.append(str(error))
+                    print(f"[{count}/{len(paths)}] {stem}: FAILED", flush=True)
+        except KeyboardInterrupt:  # the pool would run the waiting chapters before it ends
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
     if failures:
         raise ChapterFailed("\n\n".join(failures))
     return [done / path.name for path in paths]

@@ -33,6 +33,7 @@ def has_gpu():
 def one_at_a_time(path):
     """Hold a lock file, so that two verbs started together do not both build the environment."""
     with open(str(path), "w") as handle:
+        os.set_inheritable(handle.fileno(), True)  # pip lives on when only this process is killed: it keeps the lock
         try:
             import fcntl
 
@@ -49,7 +50,9 @@ def fail(message):
 def step(command, log):
     """Run one step of the set-up; its output goes to the log, whose end is shown when it fails."""
     with open(str(log), "ab") as handle:
-        code = subprocess.call(command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        code = subprocess.call(
+            command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, close_fds=False
+        )
     if code:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         print("\n".join(lines[-15:]), file=sys.stderr)
@@ -91,7 +94,14 @@ def environment_of(inside):
     values["JUPYTER_PREFER_ENV_PATH"] = "1"
     values["JUPYTER_PLATFORM_DIRS"] = "1"
     values.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    values["PYTHONDONTWRITEBYTECODE"] = "1"  # TensorFlow 2.15 leaves compiled files in the temporary folder else
     return values
+
+
+def refuse_read_only():
+    """End when the folder cannot be written: every verb builds in it."""
+    if not os.access(str(ROOT), os.W_OK):
+        fail("%s cannot be written, and the verbs build .venv/ and _build/ in it: copy it to a folder of yours" % ROOT)
 
 
 def main():
@@ -100,7 +110,13 @@ def main():
         python = choose(os.environ.get("PYTHON", ""))
     except ValueError as error:
         fail(str(error))
-    inside = ensure(python)
+    refuse_read_only()
+    try:
+        inside = ensure(python)
+    except KeyboardInterrupt:
+        fail("stopped while setting up: the same command begins the set-up anew")
+    except OSError as error:  # .venv/ belongs to somebody else, the disk is full
+        fail("setting up the environment failed: %s. Make room, or remove .venv/; then the same command again" % error)
     if len(sys.argv) > 1:
         os.chdir(str(ROOT))
         sys.stdout.flush()

@@ -9,8 +9,9 @@ import json
 import os
 import sys
 
-from chapters import ChapterFailed, run_chapters, stop
+from chapters import BUILD, ChapterFailed, run_chapters, stop
 from options import read_options
+from verbs import alone, run
 
 from book import ROOT, render
 
@@ -70,6 +71,7 @@ def table(here, published_path, with_article):
     return "\n".join([*lines, card_row("trained here", here)])
 
 
+@alone(BUILD / "full")
 def main():
     given = read_options()
     name = given["dataset"] or "cifar100"
@@ -112,4 +114,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from verbs import run
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -14,4 +16,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

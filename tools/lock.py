@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from interpreters import SUPPORTED, find_python  # noqa: E402
+from verbs import run, write_whole  # noqa: E402
 
 HEADER = """\
 # Exact versions for Python 3.10-3.11 (TensorFlow 2.15, tensorflow-addons) and 3.12-3.13 (Keras 3).
@@ -70,9 +71,9 @@ def main():
         print(f"resolving for Python 3.{minor}", flush=True)
         resolved[minor] = resolve(python)
     lines = merge(resolved)
-    (ROOT / "requirements.txt").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(ROOT / "requirements.txt", HEADER + "\n".join(lines) + "\n")
     print(f"requirements.txt: {len(lines)} lines")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

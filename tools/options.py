@@ -3,12 +3,14 @@
 import os
 
 DATASETS = ("cifar100", "cifar10", "mnist", "digits")
+EPOCHS, SEEDS = range(1, 2**63), range(2**31)  # what training takes
 
 
-def whole_number(name, value, least):
-    """The value as an int that is at least `least`; ValueError otherwise."""
-    if not (value.isascii() if hasattr(value, "isascii") else True) or not value.isdigit() or int(value) < least:
-        raise ValueError("%s=%s is not right: give a whole number of at least %d" % (name, value, least))
+def whole_number(name, value, rule, allowed):
+    """The value as an int of the range `allowed`; ValueError with the rule in words otherwise."""
+    digits = all(letter in "0123456789" for letter in value) and 0 < len(value) < 20
+    if not digits or int(value) not in allowed:
+        raise ValueError("%s=%s is not right: give a whole number %s" % (name, value, rule))
     return int(value)
 
 
@@ -26,6 +28,6 @@ def read_options(environ=os.environ):
     return {
         "dataset": given["DATASET"] or None,
         "data_dir": data_dir,
-        "epochs": whole_number("EPOCHS", given["EPOCHS"], 1) if given["EPOCHS"] else None,
-        "seed": whole_number("SEED", given["SEED"], 0) if given["SEED"] else None,
+        "epochs": whole_number("EPOCHS", given["EPOCHS"], "of at least 1", EPOCHS) if given["EPOCHS"] else None,
+        "seed": whole_number("SEED", given["SEED"], "from 0 to %d" % SEEDS[-1], SEEDS) if given["SEED"] else None,
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 from chapters import BUILD, NOTEBOOKS, ROOT, ChapterFailed, chapter_paths, failing_cell, stop
 from stamps import cells_hash, stamp
+from verbs import run, write_whole
 
 # papermill's and the kernel's traces: times, execution states, the notebook's own run record
 TRACES = ("papermill", "execution", "ExecuteTime", "collapsed")
@@ -125,9 +126,9 @@ def main():
     if problems:  # all or nothing: a book of two runs would contradict itself
         stop("\n".join(["nothing was published", *problems]))
     for path, notebook in ready.items():
-        nbformat.write(notebook, path)
+        write_whole(path, nbformat.writes(notebook).rstrip("\n") + "\n")
     print(f"published {len(ready)} chapters to {NOTEBOOKS.name}/", file=sys.stdout)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

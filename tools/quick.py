@@ -4,12 +4,14 @@ import shutil
 
 from chapters import BUILD, ChapterFailed, run_chapters, stop
 from options import read_options
+from verbs import alone, run
 
 from book import ROOT, render
 
 EPOCHS = 3
 
 
+@alone(BUILD / "fast")
 def main():
     given = read_options()
     parameters = {
@@ -31,4 +33,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

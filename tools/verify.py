@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from options import read_options
+from verbs import run
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = "browser or realdata or kills"
@@ -23,4 +24,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

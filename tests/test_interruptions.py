@@ -1,0 +1,415 @@
+"""The machinery when it is stopped, killed, doubled or put in odd places: the same verb works afterwards."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import chapters
+import environment
+import nbformat
+import publish
+import pytest
+import verbs
+from ordinary import without_root_rights
+from test_machinery import executed, notebook, stream
+
+import book
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ("environment", "interpreters", "options", "chapters", "verbs")
+
+VERB = """
+from chapters import BUILD, run_chapters
+from verbs import alone, run
+
+
+@alone(BUILD / "fast")
+def main():
+    run_chapters("fast", {"seed": 1}, jobs=1)
+    print("done")
+
+
+if __name__ == "__main__":
+    run(main)
+"""
+WAITS = """
+import os, time
+from pathlib import Path
+here = Path.cwd().parents[2]
+(here / "kernel").write_text(str(os.getpid()))
+while not (here / "go").exists():
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A small project in a folder with a space and an umlaut: two chapters, the machinery, one verb, no packages."""
+    folder = tmp_path / "tr y ü"
+    (folder / "tools").mkdir(parents=True)
+    (folder / "notebooks").mkdir()
+    for name in TOOLS:
+        shutil.copy(ROOT / "tools" / f"{name}.py", folder / "tools")
+    shutil.copy(ROOT / "tools" / "in_env.sh", folder / "tools")
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "requirements.txt").write_text("")
+    (folder / "tools" / "quick.py").write_text(VERB, encoding="utf-8")
+    nbformat.write(notebook(WAITS), folder / "notebooks" / "01_waits.ipynb")
+    nbformat.write(notebook("open('second', 'w')"), folder / "notebooks" / "02_second.ipynb")
+    return folder
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def until(condition, seconds=90):
+    """Wait for something to become true; fail when it doesn't."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def start(command, folder, **options):
+    options = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen(list(map(str, command)), start_new_session=True, **options)
+
+
+@pytest.fixture
+def at_work(clone):
+    """The verb, in the middle of its first chapter; also the kernel's process."""
+    process = start([sys.executable, "tools/quick.py"], clone)
+    until(lambda: (clone / "kernel").exists() and (clone / "kernel").read_text())
+    kernel = int((clone / "kernel").read_text())
+    yield process, kernel
+    for end in (lambda: os.killpg(process.pid, signal.SIGKILL), lambda: os.kill(kernel, signal.SIGKILL)):
+        with contextlib.suppress(ProcessLookupError):
+            end()
+    process.communicate()
+
+
+def the_same_verb_works(clone):
+    (clone / "go").touch()
+    done = subprocess.run([sys.executable, "tools/quick.py"], cwd=clone, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["done"]), done.stderr
+    places = sorted(path.name for path in (clone / "_build" / "fast" / "executed").iterdir())
+    assert places == ["01_waits.ipynb", "02_second.ipynb"]
+
+
+# Chapters
+
+
+def test_ctrl_c_ends_chapters_with_one_line_and_the_same_verb_works(clone, at_work):
+    process, kernel = at_work
+    os.killpg(process.pid, signal.SIGINT)
+    output, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.strip().splitlines()[-1] == "stopped: the same command starts again, from what is finished"
+    assert "Traceback" not in told
+    until(lambda: not alive(kernel))
+    assert list((clone / "_build" / "fast" / "executed").iterdir()) == []
+    assert not (clone / "_build" / "fast" / "work" / "second").exists()  # the waiting chapter was not begun
+    the_same_verb_works(clone)
+
+
+def test_a_killed_verb_takes_its_workers_along_and_the_same_verb_works(clone, at_work):
+    process, kernel = at_work
+    process.kill()
+    process.wait()
+    until(lambda: not alive(kernel))
+    assert list((clone / "_build" / "fast" / "executed").iterdir()) == []
+    the_same_verb_works(clone)
+
+
+def test_a_second_verb_in_the_same_folder_is_refused(clone, at_work):
+    second = subprocess.run([sys.executable, "tools/quick.py"], cwd=clone, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1
+    assert second.stderr == "another make is at work in _build/fast/: wait until it ends, or stop it\n"
+    assert at_work[0].poll() is None
+
+
+@pytest.mark.parametrize("name", ["quick", "execute", "book", "verify", "lint", "publish", "lock"])
+def test_every_verb_ends_with_one_line_when_it_is_stopped(name):
+    assert (ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8").endswith("    run(main)\n")
+
+
+@pytest.mark.parametrize("name", ["quick", "execute", "book"])
+def test_every_verb_that_builds_works_alone_in_its_folder(name):
+    code = (ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8")
+    folder = {"quick": "fast", "execute": "full", "book": "committed"}[name]
+    assert f'@alone(BUILD / "{folder}")\ndef main():' in code
+
+
+# The environment
+
+
+def without_packages():
+    """The environment of a set-up that installs nothing: no GPU packages, no index."""
+    return {**os.environ, "PIP_NO_INDEX": "1", "PYTHON": sys.executable}
+
+
+@pytest.fixture
+def no_gpu(clone, monkeypatch):
+    fake = clone / "bin" / "nvidia-smi"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
+
+
+def test_a_set_up_killed_half_way_is_made_anew(clone, no_gpu):
+    (clone / "tools" / "hello.py").write_text("import sys\nprint(sys.prefix)\n")
+    command = [sys.executable, "tools/environment.py", "tools/hello.py"]
+    process = start(command, clone, env=without_packages())
+    folder = clone / ".venv" / f"py3.{sys.version_info[1]}"
+    until(lambda: (folder / "bin" / "python").exists())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "stamp").exists()
+    again = subprocess.run(command, cwd=clone, env=without_packages(), capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[-1] == str(folder)
+    assert (folder / "stamp").exists()
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import environment
+child = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
+with environment.one_at_a_time(Path("lock")):
+    environment.step([sys.executable, "-c", child, "pid"], Path("log"))
+"""
+
+
+def test_a_set_up_waits_for_an_installation_that_outlived_its_verb(tmp_path):
+    process = start([sys.executable, "-c", HOLDS, ROOT / "tools"], tmp_path)
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    process.kill()
+    process.wait()
+    installing = int((tmp_path / "pid").read_text())
+    with open(tmp_path / "lock", "w") as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(installing, signal.SIGKILL)
+        until(lambda: not alive(installing))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    process.communicate()
+
+
+def test_a_read_only_clone_is_told_in_one_line(clone):
+    for folder in (clone / "tools", clone / "notebooks", clone):
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        command = ["sh", "tools/in_env.sh", "tools/quick.py"]
+        done = subprocess.run(command, cwd=clone, capture_output=True, text=True, preexec_fn=without_root_rights)
+    finally:
+        clone.chmod(stat.S_IRWXU)
+        for folder in (clone / "tools", clone / "notebooks"):
+            folder.chmod(stat.S_IRWXU)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    told = (
+        f"mixer: {clone} cannot be written, and the verbs build .venv/ and _build/ in it: copy it to a folder of yours"
+    )
+    assert done.stderr == told + "\n"
+
+
+def test_an_environment_that_cannot_be_made_is_told_in_one_line(clone, no_gpu):
+    (clone / ".venv").write_text("a file in its place")
+    command = [sys.executable, "tools/environment.py"]
+    done = subprocess.run(command, cwd=clone, env=without_packages(), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stderr.startswith("mixer: setting up the environment failed: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+def test_make_works_in_a_folder_with_a_space_and_an_umlaut(clone):
+    assert "make quick " in subprocess.run(["make"], cwd=clone, capture_output=True, text=True).stdout
+    done = subprocess.run(["make", "quick", "EPOCHS=x"], cwd=clone, capture_output=True, text=True)
+    assert "EPOCHS=x is not right" in done.stderr
+    (clone / "_build" / "junk").mkdir(parents=True)
+    subprocess.run(["make", "clean"], cwd=clone, check=True)
+    assert not (clone / "_build").exists()
+
+
+# The book and the published chapters
+
+
+def small_repository(folder, monkeypatch):
+    """Enough of a repository to stage a book."""
+    for name in ("book", "notebooks", "mixer_lib/pretrained"):
+        (folder / name).mkdir(parents=True)
+    (folder / "_config.yml").write_text("sphinx:\n  config: {}\n")
+    (folder / "_toc.yml").write_text("root: book/index\n")
+    monkeypatch.setattr(book, "ROOT", folder)
+
+
+def test_what_an_interrupted_staging_left_is_not_taken_into_the_book(tmp_path, monkeypatch):
+    small_repository(tmp_path, monkeypatch)
+    stage = tmp_path / "_build" / "fast" / "stage"
+    (stage / "book").mkdir(parents=True)
+    (stage / "book" / "old.md").write_text("half a pa")
+    book.stage_book(stage)
+    names = sorted(str(path.relative_to(stage)) for path in stage.rglob("*"))
+    assert names == ["_config.yml", "_toc.yml", "book", "mixer_lib", "mixer_lib/pretrained", "notebooks"]
+
+
+@pytest.mark.parametrize("failure", ["warnings", "Ctrl-C"])
+def test_the_last_book_stays_until_the_next_one_is_rendered_whole(tmp_path, monkeypatch, capsys, failure):
+    small_repository(tmp_path, monkeypatch)
+    html = tmp_path / "_build" / "fast" / "html"
+    html.mkdir(parents=True)
+    (html / "index.html").write_text("the last one")
+
+    def build(stage):
+        new = stage / "_build" / "html"
+        new.mkdir(parents=True)
+        (new / "index.html").write_text("half of the ne")
+        if failure == "Ctrl-C":
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess([], 1, stdout="WARNING: a link leads nowhere")
+
+    monkeypatch.setattr(book, "strict_build", build)
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        book.render("fast", build=tmp_path / "_build")
+    assert failure == "Ctrl-C" or "a link leads nowhere" in capsys.readouterr().err
+    assert (html / "index.html").read_text() == "the last one"
+
+    def whole(stage):
+        (stage / "_build" / "html").mkdir(parents=True)
+        (stage / "_build" / "html" / "index.html").write_text("the new one")
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(book, "strict_build", whole)
+    assert book.render("fast", build=tmp_path / "_build") == html
+    assert (html / "index.html").read_text() == "the new one"
+
+
+@pytest.fixture
+def a_run_in_full(tmp_path, monkeypatch):
+    """Three chapters, run in full; returns the folder of the committed ones."""
+    folder, done = tmp_path / "notebooks", tmp_path / "_build" / "full" / "executed"
+    folder.mkdir()
+    done.mkdir(parents=True)
+    for number in (1, 2, 3):
+        current = notebook(f"print({number})")
+        nbformat.write(current, folder / f"0{number}_small.ipynb")
+        nbformat.write(executed(current, stream(f"{number}\n")), done / f"0{number}_small.ipynb")
+    monkeypatch.setattr(publish, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(publish, "chapter_paths", lambda: chapters.chapter_paths(folder))
+    return folder
+
+
+def has_outputs(path):
+    return bool(nbformat.read(path, 4).cells[-1].outputs)
+
+
+def test_a_publication_killed_half_way_leaves_whole_chapters_and_can_be_repeated(a_run_in_full, monkeypatch, capsys):
+    replace, count = os.replace, []
+
+    def killed_at_the_second(source, target):
+        count.append(target)
+        if len(count) == 2:
+            raise SystemExit("killed")
+        replace(source, target)
+
+    monkeypatch.setattr(verbs.os, "replace", killed_at_the_second)
+    with pytest.raises(SystemExit):
+        publish.main()
+    monkeypatch.setattr(verbs.os, "replace", replace)
+    assert [has_outputs(path) for path in chapters.chapter_paths(a_run_in_full)] == [True, False, False]
+    publish.main()
+    assert [has_outputs(path) for path in chapters.chapter_paths(a_run_in_full)] == [True, True, True]
+    assert sorted(path.name for path in a_run_in_full.iterdir()) == [f"0{number}_small.ipynb" for number in (1, 2, 3)]
+    assert "published 3 chapters" in capsys.readouterr().out
+
+
+def test_a_chapter_that_failed_keeps_the_whole_book_from_being_published(a_run_in_full, tmp_path, capsys):
+    (tmp_path / "_build" / "full" / "executed" / "02_small.ipynb").unlink()
+    with pytest.raises(SystemExit):
+        publish.main()
+    assert "nothing was published\n02_small: not run in full yet" in capsys.readouterr().err
+    assert not any(has_outputs(path) for path in chapters.chapter_paths(a_run_in_full))
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "requirements.txt"
+    verbs.write_whole(path, "old\n")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            verbs.write_whole(path, "new\n")
+    assert path.read_text() == "old\n"
+    verbs.write_whole(path, "new\n")
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("requirements.txt", "new\n")]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_refuses_ends_a_verb_with_what_to_do(number):
+    def main():
+        raise OSError(number, os.strerror(number), "_build/fast")
+
+    with pytest.raises(SystemExit) as end:
+        verbs.run(main)
+    assert os.strerror(number) in end.value.code
+    assert "'_build/fast'" in end.value.code
+    assert "then give the same command again" in end.value.code
+
+
+# Nothing outside
+
+CHAPTER = """
+import tempfile
+from mixer_lib import MixerConfig, Recipe, load_dataset, load_pretrained, predict, train
+model, card = load_pretrained("article-digits")
+digits = load_dataset("digits")
+print(predict(model, digits.x_test[:2], k=1))
+small = MixerConfig(32, 16, 1, 2, 2, 2, num_classes=10)
+train(small, digits, "run", epochs=1, recipe=Recipe(batch_size=512))
+"""
+# Keras's, Jupyter's, IPython's and matplotlib's own folders in a home
+USUAL = (".keras/", ".jupyter/", ".local/share/jupyter/", ".ipython/", ".config/matplotlib/", ".cache/matplotlib/")
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_chapters_write_nothing_outside_build_and_need_no_network(clone, tmp_path):
+    """Also behind a proxy that cannot be reached."""
+    (clone / "mixer_lib").symlink_to(ROOT / "mixer_lib")
+    (clone / "notebooks" / "02_second.ipynb").unlink()
+    nbformat.write(notebook(CHAPTER), clone / "notebooks" / "01_waits.ipynb")
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    before = files_below(clone)
+    values = environment.environment_of(sys.executable)
+    values = {name: value for name, value in values.items() if not name.startswith(("XDG_", "KERAS_", "MPL"))}
+    values |= {"HOME": str(home), "TMPDIR": str(temporary)}
+    values |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    done = subprocess.run([sys.executable, "tools/quick.py"], cwd=clone, env=values, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(name.startswith("_build/fast/") for name in files_below(clone) - before)
+    assert [name for name in files_below(home) if not name.startswith(USUAL)] == []
+    assert files_below(temporary) == set()
