@@ -4,6 +4,7 @@ The wheel is attached to a notebook as a data set; its content, packed tighter, 
 """
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -23,6 +24,7 @@ LARGEST_NOTEBOOK = 1_000_000  # Kaggle takes a notebook of less than one megabyt
 
 CARRIER = '''# @title mixer_lib and its small weights, carried by this notebook: run this first
 import base64
+import hashlib
 import io
 import sys
 import tarfile
@@ -61,8 +63,6 @@ def slim_weights(source, target, shortened):
 
 def slim_library(folder, root=ROOT):
     """Copy mixer_lib to `folder`, its weights slim and its cards with the sums of the slim files."""
-    from mixer_lib.results import sha256_of
-
     ignore = shutil.ignore_patterns("__pycache__", "*.weights.h5")
     library = Path(shutil.copytree(root / "mixer_lib", Path(folder) / "mixer_lib", ignore=ignore))
     for weights in sorted((root / "mixer_lib" / "pretrained").glob("*.weights.h5")):
@@ -70,7 +70,8 @@ def slim_library(folder, root=ROOT):
         slim_weights(weights, library / "pretrained" / weights.name, name in SHORTENED)
         path = library / "pretrained" / f"{name}.json"
         card = json.loads(path.read_text(encoding="utf-8"))
-        card["weights_sha256"] = sha256_of(library / "pretrained" / weights.name)
+        slim = (library / "pretrained" / weights.name).read_bytes()
+        card["weights_sha256"] = hashlib.sha256(slim).hexdigest()
         path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return library
 
