@@ -81,9 +81,11 @@ def build_wheel(target, root=ROOT):
     with tempfile.TemporaryDirectory() as folder:
         slim_library(folder, root)
         shutil.copy(root / "pyproject.toml", folder)
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), folder]
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         values = {**os.environ, "SOURCE_DATE_EPOCH": "315532800"}  # the same library, the same bytes
-        done = subprocess.run(command, capture_output=True, text=True, env=values)
+        done = subprocess.run(
+            [*command, "--wheel-dir", str(target), folder], capture_output=True, text=True, env=values
+        )
     if done.returncode:
         raise RuntimeError(f"pip could not build the wheel of mixer_lib:\n{done.stderr[-2000:]}")
     return next(Path(target).glob("mixer_lib-*.whl"))
