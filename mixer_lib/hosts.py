@@ -70,7 +70,7 @@ def report():
     if place and device.startswith("CPU"):
         lines.append(f"No GPU: only chapter 5, which trains, would gain from one. To have it: {CLICKS[place, 'gpu']}.")
     if place == "Kaggle" and not is_at_hand(CIFAR100) and not _answers(CIFAR100.url.split("/")[2]):
-        lines.append(f'No internet and no CIFAR-100: {CLICKS[place, "internet"]}. Without: set profile = "fast".')
+        lines.append(f'No internet and no CIFAR-100: {CLICKS[place, "internet"]}. Or set dataset = "digits".')
     return "\n".join(lines)
 
 

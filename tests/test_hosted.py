@@ -10,10 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import address
 import carried
+import hosted_images
 import kaggle
 import nbformat
 import pytest
@@ -68,45 +71,75 @@ def test_environment_parameters_and_settings_stand_first_in_every_chapter():
         assert "print(settings.caption)" in third.source
 
 
-def run_first_cell(folder, path=(), **values):
+STUB = {"__init__.py": "", "hosts.py": "def report():\n    return 'the report'\n"}
+
+
+@pytest.fixture
+def stub_wheel(tmp_path):
+    """A wheel of a mixer_lib that only reports: what the first cell does needs no more."""
+    path = tmp_path / "mixer_lib-0.1.0-py3-none-any.whl"
+    about = {"METADATA": "Metadata-Version: 2.1\nName: mixer-lib\nVersion: 0.1.0\nRequires-Dist: keras<2\n"}
+    about |= {"WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
+    with zipfile.ZipFile(path, "w") as files:
+        for name, text in STUB.items():
+            files.writestr(f"mixer_lib/{name}", text)
+        for name, text in about.items():
+            files.writestr(f"mixer_lib-0.1.0.dist-info/{name}", text)
+    return path
+
+
+def run_first_cell(folder, **values):
     """Run the first cell in folder/working, where pip installs into folder/site; the finished process."""
-    working = folder / "working"
-    working.mkdir(exist_ok=True)
-    (folder / "site").mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name not in ("MIXER_REPOSITORY", "PYTHONPATH")}
-    environment |= {"PIP_TARGET": str(folder / "site"), "TF_CPP_MIN_LOG_LEVEL": "3", **values}
-    environment["PYTHONPATH"] = os.pathsep.join([str(folder / "site"), *path])
-    end = "\nprint('from', mixer_lib.__file__)"
-    command = [sys.executable, "-c", first_cell() + end]
-    return subprocess.run(command, cwd=working, env=environment, capture_output=True, text=True, timeout=300)
+    for name in ("working", "site"):
+        (folder / name).mkdir(exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if name != "MIXER_REPOSITORY"}
+    environment |= {"PIP_TARGET": str(folder / "site"), "PYTHONPATH": str(folder / "site"), **values}
+    environment |= {"MIXER_KAGGLE_INPUT": str(folder / "input")}
+    command = [sys.executable, "-c", first_cell() + "\nprint('from', mixer_lib.__file__)"]
+    return subprocess.run(command, cwd=folder / "working", env=environment, capture_output=True, text=True)
 
 
 def test_without_clone_bundle_or_repository_one_line_says_what_to_click(tmp_path):
-    done = run_first_cell(tmp_path, MIXER_KAGGLE_INPUT=str(tmp_path / "input"))
+    done = run_first_cell(tmp_path)
     assert done.returncode == 1
     assert "Settings > Turn on internet" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("mount", ["a-bundle", "datasets/someone/a-bundle"])
-def test_the_first_cell_installs_the_attached_bundle_in_both_mount_layouts(tmp_path, wheel, mount):
+def test_the_first_cell_installs_the_attached_bundle_in_both_mount_layouts(tmp_path, stub_wheel, mount):
     folder = tmp_path / "input" / mount
     folder.mkdir(parents=True)
-    shutil.copy(wheel, folder)
-    done = run_first_cell(tmp_path, MIXER_KAGGLE_INPUT=str(tmp_path / "input"), PIP_NO_INDEX="1")
+    shutil.move(stub_wheel, folder)
+    done = run_first_cell(tmp_path, PIP_NO_INDEX="1")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("Kaggle: python ")
-    assert done.stdout.splitlines()[-1] == f"from {tmp_path}/site/mixer_lib/__init__.py"
+    assert done.stdout.splitlines() == ["the report", f"from {tmp_path}/site/mixer_lib/__init__.py"]
     installed = {path.name for path in (tmp_path / "site").iterdir()}
-    assert {name for name in installed if not name.startswith("mixer_lib")} <= {"__pycache__"}  # nothing else came
+    assert installed == {"mixer_lib", "mixer_lib-0.1.0.dist-info"}  # the host's Keras, whatever it is, stays
 
 
 def test_in_a_clone_the_first_cell_takes_the_clone_s_library(tmp_path):
-    (tmp_path / "mixer_lib").symlink_to(ROOT / "mixer_lib")
-    done = run_first_cell(tmp_path, MIXER_KAGGLE_INPUT=str(tmp_path / "input"))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("python ")  # no host's name
-    assert done.stdout.splitlines()[-1] == f"from {tmp_path}/mixer_lib/__init__.py"
+    (tmp_path / "mixer_lib").mkdir()
+    for name, text in STUB.items():
+        (tmp_path / "mixer_lib" / name).write_text(text)
+    done = run_first_cell(tmp_path)
+    assert done.stdout.splitlines() == ["the report", f"from {tmp_path}/mixer_lib/__init__.py"]
+
+
+def test_the_first_cell_installs_from_the_repository_that_it_names(tmp_path):
+    """A repository on disk stands for the one on GitHub; setuptools is taken from here, so that no network is used."""
+    repository = tmp_path / "repository"
+    shutil.copytree(ROOT / "mixer_lib", repository / "mixer_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    (repository / "mixer_lib" / "__init__.py").write_text("")
+    (repository / "mixer_lib" / "hosts.py").write_text(STUB["hosts.py"])
+    shutil.copy(ROOT / "pyproject.toml", repository)
+    git = ["git", "-C", str(repository), "-c", "user.name=someone", "-c", "user.email=someone@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "a book"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    values = {"MIXER_REPOSITORY": f"file://{repository}", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1"}
+    done = run_first_cell(tmp_path, **values)
+    assert done.stdout.splitlines() == ["the report", f"from {tmp_path}/site/mixer_lib/__init__.py"], done.stderr
+    assert (tmp_path / "site" / "mixer_lib" / "pretrained" / "article.weights.h5").is_file()
 
 
 # what it prints
@@ -487,3 +520,103 @@ def test_without_an_earlier_run_nothing_is_said_or_written(on_kaggle, tmp_path, 
     assert hosts.take_up(tmp_path / "runs" / "wanted") == 0
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "runs").exists()
+
+
+# the hosts rebuilt: their versions, their folders, no clone, no network
+
+
+REAL_DATA = os.environ.get("MIXER_DATA")
+FAST = {"profile": "fast", "dataset": "digits", "epochs": 3}
+
+
+@pytest.fixture(scope="module", params=["3.12", "3.13"])
+def image(request):
+    """The Python of an environment with the hosts' versions."""
+    python = hosted_images.image(request.param)
+    if python is None:
+        pytest.skip(f"no Python {request.param} here to rebuild a host with")
+    return python
+
+
+def said(notebook, number):
+    """What the code cell of this number printed."""
+    cell = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"][number]
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def one_of_its_own(folder, made):
+    """A host of its own for a notebook: two runs at once must not share a working folder."""
+    return hosted_images.lay_out(folder / made.stem)
+
+
+@pytest.mark.hosted
+def test_every_self_contained_chapter_runs_on_a_host_without_clone_and_network(image, tmp_path_factory, tmp_path):
+    made = tmp_path_factory.mktemp("all")
+    kaggle.make_folders(made / "kaggle", owner="someone")
+    notebooks = sorted(made.glob("kaggle/*/*.ipynb"), key=lambda path: "training" not in path.stem)
+    assert len(notebooks) == len(CHAPTERS)
+    with ThreadPoolExecutor(2) as pool:
+        runs = pool.map(
+            lambda path: hosted_images.run_notebook(image, path, one_of_its_own(tmp_path, path), FAST), notebooks
+        )
+        for path, (ran, done) in zip(notebooks, runs, strict=True):
+            assert ran.returncode == 0, f"{path.stem}: {ran.stderr[-3000:]}"
+            assert said(done, 1).startswith(f"Kaggle: python {image.parent.parent.name.removeprefix('hosts-')}")
+            assert "keras 3.13.2" in said(done, 1) and "numpy 2.1.3" in said(done, 1)
+            assert "No internet and no CIFAR-100" in said(done, 1)
+
+
+@pytest.mark.hosted
+def test_a_plain_chapter_runs_on_a_host_with_the_bundle_attached(image, wheel, tmp_path):
+    root = hosted_images.lay_out(tmp_path)
+    bundle = root / "input" / "datasets" / "someone" / "mlp-mixer-book-bundle"
+    bundle.mkdir(parents=True)
+    shutil.copy(wheel, bundle)
+    remove = [str(image), "-m", "pip", "uninstall", "--yes", "--quiet", "mixer-lib"]
+    try:
+        ran, done = hosted_images.run_notebook(image, CHAPTERS[-1], root, FAST)
+    finally:
+        subprocess.run(remove, check=True, capture_output=True)  # the environment is kept for the next time
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert said(done, 0).startswith("Kaggle: python ")
+
+
+@pytest.mark.hosted
+@pytest.mark.realdata
+@pytest.mark.skipif(not REAL_DATA, reason="needs real CIFAR-100 (MIXER_DATA)")
+@pytest.mark.parametrize("mount", ["cifar100", "datasets/someone/cifar100"])
+def test_attached_cifar_100_is_found_on_a_host_without_network(folders, tmp_path, mount):
+    python = hosted_images.image("3.13") or hosted_images.image("3.12")
+    if python is None:
+        pytest.skip("no Python 3.13 here to rebuild a host with")
+    root = hosted_images.lay_out(tmp_path)
+    (root / "input" / mount).parent.mkdir(parents=True, exist_ok=True)
+    (root / "input" / mount).symlink_to(REAL_DATA, target_is_directory=True)
+    path = folders / CHAPTERS[0].stem / CHAPTERS[0].name
+    ran, done = hosted_images.run_notebook(python, path, root, {})
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert "No internet" not in said(done, 1)
+    assert "CIFAR-100" in said(done, 3)
+
+
+@pytest.mark.hosted
+def test_a_killed_training_chapter_goes_on_in_the_next_session(tmp_path):
+    """Chapter 5 itself: run, kill, attach what it saved, run again."""
+    python = hosted_images.image("3.13") or hosted_images.image("3.12")
+    if python is None:
+        pytest.skip("no Python 3.13 here to rebuild a host with")
+    kaggle.make_folders(tmp_path / "kaggle", owner="someone", chapters=[p for p in CHAPTERS if "training" in p.stem])
+    notebook = next(tmp_path.glob("kaggle/*/*.ipynb"))
+    first, second = (hosted_images.lay_out(tmp_path / name) for name in ("first", "second"))
+    run = Path("runs") / "digits-article-seed0"
+    hosted_images.run_until(
+        python, notebook, first, {**FAST, "epochs": 200}, lambda: len(rows(first / "working" / run)) > 1
+    )
+    saved = second / "input" / "notebooks" / "someone" / "mlp-mixer-book-05-training"
+    shutil.copytree(first / "working", saved)
+    before = rows(saved / run)
+    ran, done = hosted_images.run_notebook(python, notebook, second, {**FAST, "epochs": len(before) + 1})
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert f"goes on after its {len(before)} epochs" in said(done, 4)
+    assert rows(second / "working" / run)[: len(before)] == before
+    assert len(rows(second / "working" / run)) == len(before) + 1
