@@ -49,7 +49,7 @@ def too_old():
             version = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue  # its own import says it best
-        if _numbers(version) < _numbers(oldest):
+        if version and _numbers(version) < _numbers(oldest):  # some images hold packages without one
             found.append(f"{package} {version} ({oldest} or newer is needed)")
     return found
 

@@ -27,7 +27,7 @@ def image(version):
     folder = ROOT / ".venv" / f"hosts-{version}"
     folder.parent.mkdir(exist_ok=True)
     wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()
-    with one_at_a_time(folder.with_suffix(".lock")):
+    with one_at_a_time(folder.parent / f"{folder.name}.lock"):
         stamp = folder / "stamp"
         if not stamp.is_file() or stamp.read_text() != wanted:
             shutil.rmtree(folder, ignore_errors=True)

@@ -283,13 +283,23 @@ def test_a_self_contained_notebook_brings_library_and_weights_along(folders, tmp
     assert measured == pytest.approx(recorded, abs=1e-9)
 
 
-def test_a_self_contained_notebook_differs_by_the_carrier_alone(folders):
-    published, made = nbformat.read(CHAPTERS[0], 4), nbformat.read(folders / CHAPTERS[0].stem / CHAPTERS[0].name, 4)
-    sources = [cell.source for cell in made.cells]
-    carrier = next(cell.source for cell in made.cells if cell.cell_type == "code")
-    sources.remove(carrier)
-    assert sources == [cell.source for cell in published.cells]
-    assert all(not cell.outputs for cell in made.cells if cell.cell_type == "code")
+def test_a_self_contained_notebook_has_the_chapter_s_code_and_no_outputs(folders):
+    made = code_cells(folders / CHAPTERS[0].stem / CHAPTERS[0].name)
+    assert [cell.source for cell in made[1:]] == [cell.source for cell in code_cells(CHAPTERS[0])]
+    assert all(not cell.outputs and cell.execution_count is None for cell in made)
+
+
+def test_links_into_the_repository_lead_to_its_address_or_nowhere(wheel):
+    text = "the [glossary](../book/glossary.md), the [next](02_patches.ipynb), the [paper](https://arxiv.org/abs/1)"
+    found = carried.reachable(text, URL)
+    assert f"[glossary]({URL}/blob/main/book/glossary.md)" in found
+    assert f"[next]({URL}/blob/main/notebooks/02_patches.ipynb)" in found
+    assert carried.reachable(text, "") == "the glossary, the next, the [paper](https://arxiv.org/abs/1)"
+    for path in CHAPTERS:
+        made = carried.self_contained(nbformat.read(path, 4), wheel, URL)
+        prose = "".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
+        assert not re.findall(r"\]\((?!http|#)[^)]*\)", prose)
+        assert f'REPOSITORY = "{URL}"' in "".join(cell.source for cell in made.cells)
 
 
 def test_a_notebook_that_hosts_would_refuse_is_never_made(wheel, monkeypatch):

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -103,12 +104,25 @@ def packed(wheel):
     return "\n".join(text[start : start + 2_000] for start in range(0, len(text), 2_000))
 
 
+def reachable(text, address):
+    """Markdown whose links into the repository lead to its address; without one, only their words are left."""
+
+    def link(found):
+        words, target = found.groups()
+        place = posixpath.normpath(posixpath.join("notebooks", target))
+        return f"[{words}]({address}/blob/main/{place})" if address else words
+
+    return re.sub(r"(?<!!)\[([^\]\n]*)\]\((?!https?:|#|mailto:)([^)\s]+)\)", link, text)
+
+
 def self_contained(notebook, wheel, address=""):
     """A copy of a chapter without outputs that brings mixer_lib along in a hidden cell of its own."""
     import nbformat
 
     copied = nbformat.from_dict(json.loads(json.dumps(notebook)))
     for cell in copied.cells:
+        if cell.cell_type == "markdown":
+            cell.source = reachable(cell.source, address)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             cell.source = re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{address}"', cell.source, flags=re.M)
