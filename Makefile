@@ -1,7 +1,7 @@
 # Every verb sets up what it needs by itself, in .venv/. `make` alone lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help quick execute book test check lint publish lock clean
-export PYTHON DATASET DATA EPOCHS SEED
+.PHONY: help quick execute book test check kaggle lint publish address lock clean
+export PYTHON DATASET DATA EPOCHS SEED OWNER INPUTS PUSH
 RUN := sh tools/in_env.sh
 
 help: ## this list
@@ -22,14 +22,20 @@ book: ## render what is committed, strictly
 test: ## library, chapters on small data, strict book
 	@$(RUN) tools/verify.py
 
-check: ## make test, and a browser, and the real data where it is at hand
+check: ## make test, and a browser, hosted images, and the real data where it is at hand
 	@$(RUN) tools/verify.py --all
+
+kaggle: ## notebooks for Kaggle and Colab in _build/kaggle/ (OWNER= INPUTS= PUSH=, see book/kaggle.md)
+	@$(RUN) tools/kaggle.py
 
 lint: ## ruff, over code and notebooks
 	@$(RUN) tools/lint.py
 
 publish: ## maintainers: write the chapters of the last `make execute` back to notebooks/
 	@$(RUN) tools/publish.py
+
+address: ## maintainers: write the repository's address into README and chapters
+	@$(RUN) tools/address.py
 
 lock: ## maintainers: resolve requirements.in anew and write requirements.txt
 	@$(RUN) tools/lock.py

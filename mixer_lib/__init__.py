@@ -11,6 +11,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 warnings.filterwarnings("ignore", message="[\\s\\S]*TensorFlow Addons", category=UserWarning)  # its end-of-life notice
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hints about its own speed would land in a chapter's output
 
+from .hosts import refuse_old_versions  # noqa: E402
+
+refuse_old_versions()  # before anything else is imported: an old Keras would fail with less to say
+
 from .classifier import PRESETS, MixerConfig, build_classifier, multiply_adds  # noqa: E402
 from .data import Dataset, load_dataset  # noqa: E402
 from .evaluation import evaluate, predict  # noqa: E402

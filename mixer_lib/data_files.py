@@ -21,7 +21,7 @@ def find_files(published: Published, data_dir=None) -> dict:
     if named:
         return _read_place(published, _path(named))
     refused = []
-    for folder in chain([keras_cache()], _kaggle_folders()):
+    for folder in chain([keras_cache()], kaggle_folders()):
         try:
             return _read_place(published, folder)
         except FileNotFoundError:
@@ -48,7 +48,8 @@ def kaggle_root() -> Path:
     return Path(os.environ.get("MIXER_KAGGLE_INPUT") or "/kaggle/input")
 
 
-def _kaggle_folders(deepest: int = 5, most_subfolders: int = 100) -> Iterator[Path]:
+def kaggle_folders(deepest: int = 5, most_subfolders: int = 100) -> Iterator[Path]:
+    """Every folder among Kaggle's inputs that may hold something of ours."""
     # Mounts are <slug>/... or datasets/<owner>/<slug>/...; a folder of very many folders is another
     # data set's classes, and listing them all can take minutes.
     root = kaggle_root()
@@ -57,6 +58,13 @@ def _kaggle_folders(deepest: int = 5, most_subfolders: int = 100) -> Iterator[Pa
         subfolders.sort()
         if len(Path(folder).relative_to(root).parts) >= deepest or len(subfolders) > most_subfolders:
             subfolders.clear()
+
+
+def is_at_hand(published: Published) -> bool:
+    """Whether Keras's cache or Kaggle's inputs have files of these names (their sums are checked when read)."""
+    names = (published.files, *({archive: ""} for archive in published.archives))
+    folders = chain([keras_cache(), keras_cache() / published.folder], kaggle_folders())
+    return any(all((folder / name).is_file() for name in wanted) for folder in folders for wanted in names)
 
 
 def _read_place(published: Published, place: Path) -> dict:

@@ -164,7 +164,7 @@ def versions():
     from .worlds import backend_name
 
     found = {"python": platform.python_version(), "keras": keras.__version__, "backend": backend_name()}
-    for package in (backend_name(), "tensorflow-addons"):
+    for package in (backend_name(), "tensorflow-cpu", "tensorflow-addons"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

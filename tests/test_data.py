@@ -311,7 +311,7 @@ def test_the_search_of_kaggle_inputs_ends_in_deep_or_crowded_folders(tmp_path):
     (tmp_path / "kaggle" / "/".join("abcdefghij")).mkdir(parents=True)
     for number in range(150):
         (tmp_path / "kaggle" / "classes" / str(number)).mkdir(parents=True)
-    seen = {str(folder.relative_to(tmp_path / "kaggle")) for folder in data_files._kaggle_folders()}
+    seen = {str(folder.relative_to(tmp_path / "kaggle")) for folder in data_files.kaggle_folders()}
     assert seen == {".", "a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/e", "classes"}
 
 

@@ -122,7 +122,7 @@ def test_a_verb_refuses_a_wrong_option_in_one_line(verb, option):
 def test_make_alone_lists_every_verb():
     done = make()
     assert done.returncode == 0
-    for verb in ["quick", "execute", "book", "test", "check", "lint", "publish", "lock", "clean"]:
+    for verb in ["quick", "execute", "book", "test", "check", "kaggle", "lint", "publish", "address", "lock", "clean"]:
         assert f"make {verb} " in done.stdout
 
 
@@ -337,6 +337,8 @@ def test_launch_buttons_are_there_exactly_when_there_is_a_repository(tmp_path, m
     ]
     assert [address in page for address in addresses] == [bool(url)] * 2
     assert "THEBE_JS_URL" not in page
+    assert "../_sources/notebooks/01_data.ipynb" in page  # the plain download, with and without a repository
+    assert (stage / "_build" / "html" / "_sources" / "notebooks" / "01_data.ipynb").is_file()
 
 
 # pins and skips

@@ -1,4 +1,4 @@
-"""Run the tests (`make test`); with --all also those that need a browser or the real data (`make check`)."""
+"""Run the tests (`make test`); with --all also those of a browser, of hosts and of real data (`make check`)."""
 
 import argparse
 import os
@@ -10,12 +10,12 @@ from options import read_options
 from verbs import run
 
 ROOT = Path(__file__).resolve().parent.parent
-SLOW = "browser or realdata or kills"
+SLOW = "browser or hosted or kills or realdata"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="browser and real data too")
+    parser.add_argument("--all", action="store_true", help="browser, hosted images and real data too")
     everything = parser.parse_args().all
     if read_options()["data_dir"]:
         os.environ["MIXER_DATA"] = read_options()["data_dir"]

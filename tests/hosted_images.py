@@ -1,0 +1,102 @@
+"""What Kaggle and Colab have, rebuilt: virtual environments with their versions, folders laid out like theirs."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+from environment import one_at_a_time
+from interpreters import find_python
+
+ROOT = Path(__file__).resolve().parent.parent
+# The first three are the hosts' own versions; the others are there in any version that fits.
+PACKAGES = ["tensorflow-cpu==2.20.0", "keras==3.13.2", "numpy==2.1.3"]
+PACKAGES += ["h5py", "matplotlib", "pillow", "requests", "scikit-learn", "tqdm", "ipykernel", "papermill", "setuptools"]
+NO_PROXY_ANSWERS = "http://127.0.0.1:9"
+
+
+def image(version):
+    """Path of the Python of .venv/hosts-<version>, built where it is missing; None without such an interpreter."""
+    python = find_python(version)
+    if python is None:
+        return None
+    folder = ROOT / ".venv" / f"hosts-{version}"
+    folder.parent.mkdir(exist_ok=True)
+    wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()
+    with one_at_a_time(folder.parent / f"{folder.name}.lock"):
+        stamp = folder / "stamp"
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([python, "-m", "venv", str(folder)], check=True, capture_output=True)
+            install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *PACKAGES]
+            subprocess.run(install, check=True, capture_output=True, text=True)
+            stamp.write_text(wanted)
+    return folder / "bin" / "python"
+
+
+def without_network():
+    """What to put before a command so that it has no network but itself; empty where the system forbids it."""
+    shell = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    try:
+        return shell if subprocess.run([*shell, "true"], capture_output=True).returncode == 0 else []
+    except OSError:
+        return []
+
+
+def environment_of(python, root):
+    """A host's environment variables: nothing of this checkout, `root`/input for its inputs, no way out."""
+    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    (root / "home").mkdir(exist_ok=True)
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NO_PROXY_ANSWERS)
+    return {
+        **kept,
+        **proxies,
+        "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
+        "HOME": str(root / "home"),
+        "KAGGLE_KERNEL_RUN_TYPE": "Batch",
+        "MIXER_KAGGLE_INPUT": str(root / "input"),
+    }
+
+
+def lay_out(root):
+    """Folders like /kaggle/input and /kaggle/working, empty."""
+    for name in ("input", "working"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    return root
+
+
+def _command(python, notebook, root, parameters):
+    done = root / "working" / f"done-{notebook.name}"
+    given = [part for name, value in parameters.items() for part in ("-p", name, str(value))]
+    command = [*without_network(), str(python), "-m", "papermill", str(notebook), str(done), "--kernel", "python3"]
+    return [*command, "--cwd", str(root / "working"), "--no-progress-bar", *given], done
+
+
+def run_notebook(python, notebook, root, parameters, seconds=600):
+    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path)."""
+    command, done = _command(python, notebook, root, parameters)
+    values = environment_of(python, root)
+    place = root / "working"
+    return subprocess.run(command, cwd=place, env=values, capture_output=True, text=True, timeout=seconds), done
+
+
+def run_until(python, notebook, root, parameters, enough, seconds=600):
+    """Run a notebook and kill it, kernel and all, as soon as `enough()`; as a host ends a session."""
+    command, _ = _command(python, notebook, root, parameters)
+    nothing = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    values, end = environment_of(python, root), time.monotonic() + seconds
+    session = subprocess.Popen(command, cwd=root / "working", env=values, start_new_session=True, **nothing)
+    try:
+        while not enough():
+            if session.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("the session ended before it was to be killed")
+            time.sleep(0.2)
+    finally:
+        for process in [*psutil.Process(session.pid).children(recursive=True), session]:  # the kernel first
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        session.wait()

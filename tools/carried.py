@@ -1,0 +1,137 @@
+"""mixer_lib as one wheel, and chapters that carry it inside: what a host needs without a clone.
+
+The wheel is attached to a notebook as a data set; its content, packed tighter, sits in a notebook's first cell.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# of the embedded data only: half the digits make half the size, and the notebook has to stay under a limit
+SHORTENED = ("article-digits",)
+LARGEST_NOTEBOOK = 1_000_000  # Kaggle takes a notebook of less than one megabyte
+
+CARRIER = '''# @title mixer_lib and its small weights, carried by this notebook: run this first
+import base64
+import hashlib
+import io
+import sys
+import tarfile
+import tempfile
+
+carried = """
+{carried}
+"""
+folder = tempfile.mkdtemp(prefix="mixer_lib-")
+with tarfile.open(fileobj=io.BytesIO(base64.b85decode(carried.replace("\\n", "")))) as files:
+    files.extractall(folder, filter="data")
+sys.path.insert(0, folder)'''
+
+
+def slim_weights(source, target, shortened):
+    """Copy a model's weights without the optimizer's memory; `shortened` ones with half of their digits."""
+    import h5py
+    import numpy as np
+
+    def copy(name, item):
+        if name.split("/")[0] == "optimizer":
+            return
+        if isinstance(item, h5py.Group):
+            slim.require_group(name)  # Keras 2 looks for empty ones, too
+            return
+        value = item[()]
+        if shortened and value.dtype == np.float32:
+            value = value.astype("float16").astype("float32")
+        # equal bytes of neighbouring numbers side by side: what packs the whole file then finds more to pack
+        shuffled = {"shuffle": True, "chunks": value.shape} if value.size > 64 else {}
+        slim.create_dataset(name, data=value, **shuffled)
+
+    with h5py.File(source) as full, h5py.File(target, "w", libver="latest") as slim:
+        full.visititems(copy)
+
+
+def slim_library(folder, root=ROOT):
+    """Copy mixer_lib to `folder`, its weights slim and its cards with the sums of the slim files."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.weights.h5")
+    library = Path(shutil.copytree(root / "mixer_lib", Path(folder) / "mixer_lib", ignore=ignore))
+    for weights in sorted((root / "mixer_lib" / "pretrained").glob("*.weights.h5")):
+        name = weights.name.removesuffix(".weights.h5")
+        slim_weights(weights, library / "pretrained" / weights.name, name in SHORTENED)
+        path = library / "pretrained" / f"{name}.json"
+        card = json.loads(path.read_text(encoding="utf-8"))
+        slim = (library / "pretrained" / weights.name).read_bytes()
+        card["weights_sha256"] = hashlib.sha256(slim).hexdigest()
+        path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return library
+
+
+def build_wheel(target, root=ROOT):
+    """Build the wheel of the slim library into `target`; its path. Raises RuntimeError with what pip said."""
+    with tempfile.TemporaryDirectory() as folder:
+        slim_library(folder, root)
+        shutil.copy(root / "pyproject.toml", folder)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        values = {**os.environ, "SOURCE_DATE_EPOCH": "315532800"}  # the same library, the same bytes
+        done = subprocess.run(
+            [*command, "--wheel-dir", str(target), folder], capture_output=True, text=True, env=values
+        )
+    if done.returncode:
+        raise RuntimeError(f"pip could not build the wheel of mixer_lib:\n{done.stderr[-2000:]}")
+    return next(Path(target).glob("mixer_lib-*.whl"))
+
+
+def packed(wheel):
+    """What is in the wheel as lines of text: a tar.xz, in base 85."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(wheel) as files, tarfile.open(fileobj=archive, mode="w:xz", preset=9) as tar:
+        for name in sorted(name for name in files.namelist() if name.startswith("mixer_lib/")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(files.read(name))
+            tar.addfile(entry, io.BytesIO(files.read(name)))
+    text = base64.b85encode(archive.getvalue()).decode()
+    return "\n".join(text[start : start + 2_000] for start in range(0, len(text), 2_000))
+
+
+def reachable(text, address):
+    """Markdown whose links into the repository lead to its address; without one, only their words are left."""
+
+    def link(found):
+        words, target = found.groups()
+        place = posixpath.normpath(posixpath.join("notebooks", target))
+        return f"[{words}]({address}/blob/main/{place})" if address else words
+
+    return re.sub(r"(?<!!)\[([^\]\n]*)\]\((?!https?:|#|mailto:)([^)\s]+)\)", link, text)
+
+
+def self_contained(notebook, wheel, address=""):
+    """A copy of a chapter without outputs that brings mixer_lib along in a hidden cell of its own."""
+    import nbformat
+
+    copied = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    for cell in copied.cells:
+        if cell.cell_type == "markdown":
+            cell.source = reachable(cell.source, address)
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.source = re.sub(r'^REPOSITORY = ".*?"', f'REPOSITORY = "{address}"', cell.source, flags=re.M)
+    hidden = {"cellView": "form", "_kg_hide-input": True, "jupyter": {"source_hidden": True}}
+    carrier = nbformat.v4.new_code_cell(CARRIER.format(carried=packed(wheel)), metadata=hidden, id="carried")
+    first = next(i for i, cell in enumerate(copied.cells) if cell.cell_type == "code")
+    copied.cells.insert(first, carrier)
+    copied.metadata.pop("mixer", None)  # its stamp is that of the published chapter
+    size = len(nbformat.writes(copied).encode())
+    if size >= LARGEST_NOTEBOOK:
+        raise RuntimeError(f"the notebook would have {size:,} bytes, and hosts take fewer than {LARGEST_NOTEBOOK:,}")
+    return copied
