@@ -11,6 +11,7 @@ import numpy as np
 
 from . import results, worlds
 
+ONCE_UNSAID = {"precision": "float32", "devices": 1}  # what a checkpoint means that does not say it
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
 
 
@@ -96,7 +97,7 @@ class Run:
         with np.load(self.file, allow_pickle=False) as arrays:
             state = json.loads(str(arrays["state"]))
             for key, asked in self.identity.items():
-                held = state["identity"].get(key)
+                held = state["identity"].get(key, ONCE_UNSAID.get(key))
                 if held != asked:
                     raise ValueError(
                         f"{self.run_dir} holds a run with {key} = {held!r}, and {asked!r} was asked for. Name another "

@@ -8,10 +8,12 @@ import time
 import keras
 import numpy as np
 
+from . import devices as several
 from . import results, worlds
 from .checkpoints import Run, learning_rate_of
 from .classifier import PRESETS, build_classifier, multiply_adds
 from .evaluation import logits_of, scores
+from .own_data import checked_dataset
 from .recipes import RECIPES
 
 STEPS_WORTH_COMPILING = 100  # in an epoch
@@ -65,6 +67,7 @@ def check_request(epochs, seed):
 
 def _check(config, dataset, epochs, seed):
     check_request(epochs, seed)
+    checked_dataset(dataset)
     classes = len(dataset.class_names)
     if config.num_classes != classes:
         raise ValueError(f"The config has num_classes={config.num_classes}, but {dataset.name} has {classes} classes.")
@@ -73,7 +76,19 @@ def _check(config, dataset, epochs, seed):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
 
 
-def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, name=None, command=""):
+def train(
+    config,
+    dataset,
+    run_dir,
+    epochs=100,
+    seed=0,
+    recipe=None,
+    jit_compile=None,
+    name=None,
+    command="",
+    precision="float32",
+    devices=1,
+):
     """Train a Mixer, or go on with what `run_dir` holds.
 
     The last tenth of the training set is the validation set; the best epoch is the one with the lowest loss on
@@ -87,9 +102,13 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         epochs: how many to train at most.
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
-        jit_compile: let XLA compile the step; None does so when an epoch has steps enough to pay for it.
+        jit_compile: let XLA compile the step; None does so when an epoch has steps enough to pay for it, on one device.
         name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
+        precision: "float32", or "mixed_float16" or "mixed_bfloat16": layers compute in half precision; weights, loss
+            and the scores on the card stay in float32.
+        devices: how many devices of this machine share each batch (TensorFlow). The batch stays as large as the
+            recipe says; noise is drawn by each device, so that it differs from that of one device.
 
     Returns:
         `RunResult`, the card.
@@ -107,11 +126,12 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         config = dataclasses.replace(PRESETS[config], num_classes=len(dataset.class_names))
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
     _check(config, dataset, epochs, seed)
+    strategy = several.strategy_for(precision, devices, recipe.batch_size, jit_compile)
     run_dir = pathlib.Path(run_dir)
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     steps = math.ceil(len(x_train) / recipe.batch_size)
     if jit_compile is None:
-        jit_compile = steps >= STEPS_WORTH_COMPILING
+        jit_compile = steps >= STEPS_WORTH_COMPILING and not strategy
     identity = {
         "config": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),
@@ -121,18 +141,22 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         "keras": keras.__version__,
         "backend": worlds.backend_name(),
         "xla": jit_compile,
+        "precision": precision,
+        "devices": devices,
     }
     if recipe.schedule == "cosine":
         identity["epochs"] = epochs  # the schedule depends on it
 
     keras.utils.set_random_seed(seed)
-    model = build_classifier(config, adapt_to=dataset.x_train)
-    model.compile(
-        recipe.optimizer(),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
-        jit_compile=jit_compile,
-    )
+    with several.setting(precision, strategy):
+        model = build_classifier(config, adapt_to=dataset.x_train)
+        model.compile(
+            recipe.optimizer(),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
+            jit_compile=jit_compile,
+        )
+    several.prepare(model, config, dataset.x_train, precision, strategy)
     run = Run(model, recipe, run_dir, identity)
     run.resume()
     if run.finished(epochs):
@@ -145,7 +169,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
             else:
                 lr = recipe.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
             means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, progress)
-            judged = scores(logits_of(model, x_val), y_val)
+            judged = scores(logits_of(several.as_loaded(model), x_val), y_val)
             row = {"loss": means["loss"], "top1": means["acc"], "top5": means["top5-acc"]}
             row |= {f"val_{key}": value for key, value in judged.items()}
             if not np.isfinite(row["val_loss"]):
@@ -159,8 +183,9 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
 def _finish(run, preset, config, dataset, epochs, seed, command):
     """Test the last and the best weights, write best.weights.h5 and the card."""
     model, history = run.model, run.history
-    last = scores(logits_of(model, dataset.x_test), dataset.y_test)
+    last = scores(logits_of(several.as_loaded(model), dataset.x_test), dataset.y_test)
     model.set_weights(run.best)
+    model = several.as_loaded(model)
     best = scores(logits_of(model, dataset.x_test), dataset.y_test)
     part = run.run_dir / ".best.weights.h5"
     model.save_weights(part)
@@ -187,7 +212,7 @@ def _finish(run, preset, config, dataset, epochs, seed, command):
         seconds_total=round(sum(seconds), 1),
         seconds_per_epoch=round(float(np.median(seconds)), 2),
         device=results.device_name(),
-        versions={**results.versions(), "xla": run.identity["xla"]},
+        versions={**results.versions(), **{key: run.identity[key] for key in ("xla", "precision", "devices")}},
         command=command,
         commit=results.commit(),
         started=run.started,

@@ -13,12 +13,22 @@ import mixer_lib
 
 ROOMS = {path.stem: path for path in sorted(Path(mixer_lib.__file__).parent.glob("*.py"))}
 # What each room of chapters 1-6 may look at: rooms earlier in this list.
-FIRST_ROOMS = ["checks", "published", "trusted_files", "data_files", "data", "worlds"]  # no model in them
+FIRST_ROOMS = [
+    "checks",
+    "published",
+    "trusted_files",
+    "data_files",
+    "data",
+    "own_data",
+    "pictures",
+    "worlds",
+]  # no model in them
 ORDER = [
     *FIRST_ROOMS,
     "noise",
     "layers",
     "classifier",
+    "devices",
     "optimizers",
     "recipes",
     "evaluation",
@@ -29,7 +39,8 @@ ORDER = [
     "__init__",
     "__main__",
 ]
-CODE_LINES = 1_350  # of the rooms above, without blank lines, comments and docstrings
+BESIDE = {"own_data", "pictures", "devices"}  # for a reader's own data and machines: the chapters run without them
+CODE_LINES = 1_350  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
 
@@ -53,7 +64,7 @@ def test_a_room_looks_only_at_rooms_before_it(room):
 
 
 def test_the_first_rooms_know_nothing_of_models():
-    for room in FIRST_ROOMS:
+    for room in FIRST_ROOMS:  # there is no model in them
         assert imported_by(ROOMS[room]) <= set(FIRST_ROOMS), room
 
 
@@ -68,7 +79,7 @@ def test_every_room_has_its_place():
 
 
 def test_data_are_read_without_a_deep_learning_library():
-    for room in ("checks", "published", "trusted_files", "data_files", "data"):
+    for room in ("checks", "published", "trusted_files", "data_files", "data", "own_data", "pictures"):
         names = set()
         for node in ast.walk(ast.parse(ROOMS[room].read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -89,7 +100,7 @@ def code_lines(path):
 
 
 def test_the_rooms_of_the_first_six_chapters_stay_small_together():
-    assert sum(code_lines(ROOMS[room]) for room in ORDER) <= CODE_LINES
+    assert sum(code_lines(ROOMS[room]) for room in ORDER if room not in BESIDE) <= CODE_LINES
 
 
 @pytest.mark.parametrize("room", ORDER)
