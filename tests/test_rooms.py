@@ -40,7 +40,7 @@ ORDER = [
     "__main__",
 ]
 BESIDE = {"own_data", "pictures", "devices"}  # for a reader's own data and machines: the chapters run without them
-CODE_LINES = 1_350  # of the other rooms above, without blank lines, comments and docstrings
+CODE_LINES = 1_400  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
 
