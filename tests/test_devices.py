@@ -299,7 +299,20 @@ def test_the_command_line_takes_precision_devices_and_a_folder_of_pictures(monke
 
     monkeypatch.setattr(mixer_lib, "train", recorded)
     with pytest.raises(SystemExit):
-        main("train --dataset pets --precision mixed_float16 --devices 2 --no-jit-compile --epochs 3".split())
+        main(
+            [
+                "train",
+                "--dataset",
+                "pets",
+                "--precision",
+                "mixed_float16",
+                "--devices",
+                "2",
+                "--no-jit-compile",
+                "--epochs",
+                "3",
+            ]
+        )
     assert (seen["precision"], seen["devices"], seen["jit_compile"]) == ("mixed_float16", 2, False)
     assert seen["dataset"].class_names == ("cat", "dog")
     assert seen["run_dir"] == os.path.join("runs", "pets-article-seed0")
