@@ -12,6 +12,7 @@ import numpy as np
 
 from . import results, worlds
 
+ONCE_UNSAID = {"precision": "float32", "devices": 1}  # what a checkpoint means that does not say it
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
 STATE = {"identity", "history", "best", "counters", "lr", "stopped", "started"}
 
@@ -53,7 +54,7 @@ def held(folder, identity, epochs):
         return None
     state, _ = read(file, only=[])
     for key in {**identity, **state["identity"]}:
-        found, asked = state["identity"].get(key), identity.get(key)
+        found, asked = (known.get(key, ONCE_UNSAID.get(key)) for known in (state["identity"], identity))
         if _world(key, found) != _world(key, asked):
             raise ValueError(
                 f"{folder.path} holds a run with {key} = {found!r}, and {asked!r} was asked for. Name another "

@@ -116,7 +116,9 @@ def build_classifier(config, adapt_to=None):
         config = PRESETS[config]
     if not isinstance(config, MixerConfig):
         raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
-    normalize = keras.layers.Normalization(name="normalize")
+    # float32 at both ends, also where the layers between compute in half precision: pictures are scaled and
+    # augmented exactly, and the loss sees logits that were not rounded
+    normalize = keras.layers.Normalization(name="normalize", dtype="float32")
     normalize.build((None, config.image_size, config.image_size, 3))
     if adapt_to is not None:
         normalize.adapt_mean.assign(adapt_to.mean(axis=(0, 1, 2), dtype="float64").astype("float32"))
@@ -125,7 +127,7 @@ def build_classifier(config, adapt_to=None):
 
     images = keras.Input((config.image_size, config.image_size, 3), name="images")  # (B, H, W, 3)
     x = normalize(images)
-    x = Augment(AUGMENT_ZOOM, name="augment")(x)
+    x = Augment(AUGMENT_ZOOM, name="augment", dtype="float32")(x)
     x = Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
     x = keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
     for block in range(config.num_blocks):
@@ -143,7 +145,8 @@ def build_classifier(config, adapt_to=None):
     x = keras.layers.GlobalAveragePooling1D(name="pool")(x)  # (B, C)
     x = Dropout(config.dropout, name="head_dropout")(x)
     initializer = "zeros" if config.zero_head else "glorot_uniform"
-    logits = keras.layers.Dense(config.num_classes, kernel_initializer=initializer, name="head")(x)
+    head = keras.layers.Dense(config.num_classes, kernel_initializer=initializer, name="head", dtype="float32")
+    logits = head(x)  # (B, num_classes)
     return keras.Model(images, logits, name="mixer")
 
 

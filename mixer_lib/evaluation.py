@@ -5,6 +5,8 @@ import pathlib
 
 import numpy as np
 
+from .pictures import PICTURE_SUFFIXES, read_picture
+
 BATCH = 500
 
 
@@ -75,23 +77,6 @@ def probabilities(logits):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def _picture(path, side):
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-            edge = min(picture.size)
-            left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
-            square = picture.crop((left, top, left + edge, top + edge))
-            return np.asarray(square.resize((side, side), Image.Resampling.BILINEAR), "uint8")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} can't be read as a picture ({error}). Give PNG, JPEG or WebP files.") from error
-
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
-
-
 def _as_images(images, side):
     """An array (N, H, W, 3) and a name for each picture."""
     if isinstance(images, (str, pathlib.Path)):
@@ -103,7 +88,7 @@ def _as_images(images, side):
         else:
             images = [path]
     if isinstance(images, (list, tuple)) and images and isinstance(images[0], (str, pathlib.Path)):
-        return np.stack([_picture(path, side) for path in images])
+        return np.stack([read_picture(path, side) for path in images])
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[None]

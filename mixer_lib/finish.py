@@ -9,6 +9,7 @@ import numpy as np
 from . import results
 from .checkpoints import history_text
 from .classifier import multiply_adds
+from .devices import as_loaded
 from .evaluation import logits_of, scores
 
 
@@ -28,14 +29,15 @@ def finished_card(folder, state, epochs):
 def finish(run, preset, config, dataset, epochs, seed, command):
     """Test the last and the best weights, write best.weights.h5 and the card."""
     model, history = run.model, run.history
-    last = scores(logits_of(model, dataset.x_test), dataset.y_test)
+    last = scores(logits_of(as_loaded(model), dataset.x_test), dataset.y_test)
     model.set_weights(run.best)
+    model = as_loaded(model)
     best = scores(logits_of(model, dataset.x_test), dataset.y_test)
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # Keras would write the optimizer's memory too
     with run.folder.writing("best.weights.h5") as part:
         bare.save_weights(part)
     seconds = [row["seconds"] for row in history]
-    versions = {**results.versions(), "xla": run.identity["xla"]}
+    versions = {**results.versions(), **{key: run.identity[key] for key in ("xla", "precision", "devices")}}
     if run.begun_with:
         versions["begun_with"] = run.begun_with
     card = results.RunResult(

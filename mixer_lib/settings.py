@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from .data import LOADERS
+from .devices import PRECISIONS
 
 PROFILES = ("full", "fast")
 FAST_EPOCHS = 3
@@ -21,6 +22,8 @@ class ChapterSettings:
     epochs: int
     seed: int
     run_dir: str
+    jit_compile: bool | None = None
+    precision: str = "float32"
 
     @property
     def pretrained(self):
@@ -53,11 +56,28 @@ def _path(name, value):
     return value if value is None else os.fspath(value)
 
 
-def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, seed=0, run_dir=None):
+def _yes_or_no(name, value):
+    known = {"": None, "None": None, "1": True, "True": True, "true": True, "0": False, "False": False, "false": False}
+    if str(value) not in known:
+        raise ValueError(f"{name} must be True, False or None (which lets `train` decide). Received: {value!r}.")
+    return known[str(value)]
+
+
+def chapter_settings(
+    profile="full",
+    dataset=None,
+    data_dir=None,
+    epochs=None,
+    seed=0,
+    run_dir=None,
+    jit_compile=None,
+    precision="float32",
+):
     """Check a chapter's parameters.
 
-    The environment has the last word: MIXER_PROFILE, MIXER_DATASET, MIXER_DATA, MIXER_EPOCHS, MIXER_SEED and
-    MIXER_RUN_DIR, where set, take the place of the arguments. MIXER_PROFILE=fast alone means the digits and 3 epochs.
+    The environment has the last word: MIXER_PROFILE, MIXER_DATASET, MIXER_DATA, MIXER_EPOCHS, MIXER_SEED,
+    MIXER_RUN_DIR, MIXER_JIT_COMPILE (1 or 0) and MIXER_PRECISION, where set, take the place of the arguments.
+    MIXER_PROFILE=fast alone means the digits and 3 epochs.
 
     Args:
         profile: "full" (what is published) or "fast" (what is tried: minutes on two cores).
@@ -66,6 +86,8 @@ def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, s
         epochs: how many to train; that of the profile if None (100 or 3).
         seed: seed of a run.
         run_dir: folder of a run; runs/<dataset>-article-seed<seed> if None.
+        jit_compile: see `train`.
+        precision: see `train`.
 
     Returns:
         `ChapterSettings`.
@@ -81,6 +103,10 @@ def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, s
     epochs = os.environ.get("MIXER_EPOCHS") or epochs
     seed = os.environ.get("MIXER_SEED") or seed
     run_dir = os.environ.get("MIXER_RUN_DIR") or run_dir
+    jit_compile = _yes_or_no("jit_compile", os.environ.get("MIXER_JIT_COMPILE") or jit_compile)
+    precision = os.environ.get("MIXER_PRECISION") or precision
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}.")
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}. Received: {profile!r}.")
     fast = profile == "fast"
@@ -94,4 +120,4 @@ def chapter_settings(profile="full", dataset=None, data_dir=None, epochs=None, s
     seed = _whole_number("seed", seed, f"from 0 to {SEEDS[-1]}", SEEDS, "The published run has 0.")
     data_dir, run_dir = _path("data_dir", data_dir), _path("run_dir", run_dir)
     run_dir = run_dir or os.path.join("runs", f"{dataset}-article-seed{seed}")
-    return ChapterSettings(profile, dataset, data_dir, epochs, seed, run_dir)
+    return ChapterSettings(profile, dataset, data_dir, epochs, seed, run_dir, jit_compile, precision)

@@ -7,11 +7,13 @@ import time
 import keras
 import numpy as np
 
+from . import devices as several
 from . import worlds
 from .checkpoints import Run, held, learning_rate_of
 from .classifier import PRESETS, build_classifier
 from .evaluation import logits_of, scores
 from .finish import finish, finished_card
+from .own_data import checked_dataset
 from .recipes import RECIPES
 from .run_folder import RunFolder, stopped_well
 
@@ -68,6 +70,7 @@ def check_request(epochs, seed):
 
 def _check(config, dataset, epochs, seed):
     check_request(epochs, seed)
+    checked_dataset(dataset)
     classes = len(dataset.class_names)
     if config.num_classes != classes:
         raise ValueError(f"The config has num_classes={config.num_classes}, but {dataset.name} has {classes} classes.")
@@ -76,7 +79,19 @@ def _check(config, dataset, epochs, seed):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
 
 
-def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile=None, name=None, command=""):
+def train(
+    config,
+    dataset,
+    run_dir,
+    epochs=100,
+    seed=0,
+    recipe=None,
+    jit_compile=None,
+    name=None,
+    command="",
+    precision="float32",
+    devices=1,
+):
     """Train a Mixer, or go on with what `run_dir` holds.
 
     The last tenth of the training set is the validation set; the best epoch is the one with the lowest loss on
@@ -90,9 +105,13 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         epochs: how many to train at most.
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
-        jit_compile: let XLA compile the step; None does so when an epoch has steps enough to pay for it.
+        jit_compile: let XLA compile the step; None does so when an epoch has steps enough to pay for it, on one device.
         name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
+        precision: "float32", or "mixed_float16" or "mixed_bfloat16": layers compute in half precision; weights, loss
+            and the scores on the card stay in float32.
+        devices: how many devices of this machine share each batch (TensorFlow). The batch stays as large as the
+            recipe says; noise is drawn by each device, so that it differs from that of one device.
 
     Returns:
         `RunResult`, the card.
@@ -113,10 +132,11 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
     _check(config, dataset, epochs, seed)
     folder = RunFolder(run_dir)
+    strategy = several.strategy_for(precision, devices, recipe.batch_size, jit_compile)
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     steps = math.ceil(len(x_train) / recipe.batch_size)
     if jit_compile is None:
-        jit_compile = steps >= STEPS_WORTH_COMPILING
+        jit_compile = steps >= STEPS_WORTH_COMPILING and not strategy
     identity = {
         "config": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),
@@ -126,6 +146,8 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
         "keras": keras.__version__,
         "backend": worlds.backend_name(),
         "xla": jit_compile,
+        "precision": precision,
+        "devices": devices,
     }
     if recipe.schedule == "cosine":
         identity["epochs"] = epochs  # the schedule depends on it
@@ -136,13 +158,15 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
     folder.try_out()
 
     keras.utils.set_random_seed(seed)
-    model = build_classifier(config, adapt_to=dataset.x_train)
-    model.compile(
-        recipe.optimizer(),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
-        jit_compile=jit_compile,
-    )
+    with several.setting(precision, strategy):
+        model = build_classifier(config, adapt_to=dataset.x_train)
+        model.compile(
+            recipe.optimizer(),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
+            jit_compile=jit_compile,
+        )
+    several.prepare(model, config, dataset.x_train, precision, strategy)
     run = Run(model, recipe, folder, identity)
     with folder, stopped_well(run, epochs) as stop_if_asked, worlds.steady_sums():
         folder.need(4 * sum(w.nbytes for w in run.best))  # weights, the best ones, and the optimizer's two for each
@@ -160,7 +184,7 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
                 else:
                     lr = recipe.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
                 means = _epoch(model, recipe, x_train, y_train, seed, epoch, epochs, after_step)
-                judged = scores(logits_of(model, x_val), y_val)
+                judged = scores(logits_of(several.as_loaded(model), x_val), y_val)
                 if not judged["loss"] < DIVERGED * math.log(max(2, config.num_classes)):
                     raise _diverged("validation loss", judged["loss"], f"epoch {epoch}", recipe)
                 row = {"loss": means["loss"], "top1": means["acc"], "top5": means["top5-acc"]}

@@ -11,9 +11,51 @@ import numpy as np
 
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 
+
+def shared_by_devices():
+    """Whether what is built or run now is shared by several devices (see devices.py)."""
+    if backend_name() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
+def own_draw(seed):
+    """A seed (2,) of this device's own, where several share a batch: each draws other noise."""
+    if not shared_by_devices():
+        return seed
+    import tensorflow as tf
+
+    device = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return seed + tf.cast(tf.stack([0, device * 2**20]), seed.dtype)  # a step draws far less often than that
+
+
 if KERAS_3:
     from keras import ops
-    from keras.random import SeedGenerator, randint, uniform
+    from keras.random import randint, uniform
+
+    class SeedGenerator(keras.random.SeedGenerator):
+        """Keras's own, whose state each device keeps for itself where several share a batch.
+
+        Keras declares no way in which devices could agree on a new state, and then refuses to draw.
+        """
+
+        def __init__(self, seed=None, **kwargs):
+            super().__init__(seed, **kwargs)
+            if shared_by_devices():
+                first = np.asarray(self.state)
+                self.state = keras.Variable(
+                    first,
+                    dtype=self.state.dtype,
+                    trainable=False,
+                    aggregation="only_first_replica",
+                    synchronization="on_read",
+                    name="seed_generator_state",
+                )
+
+        def next(self, ordered=True):
+            return own_draw(super().next(ordered))
 
     def backend_name():
         """Name of the library that computes: "tensorflow", "jax" or "torch"."""
@@ -44,12 +86,19 @@ else:
 
         def __init__(self, seed=None):
             first = np.random.randint(2**31 - 1) if seed is None else seed
-            self.state = tf.Variable([first, 0], dtype=tf.int64, trainable=False, name="seed_generator_state")
+            self.state = tf.Variable(
+                [first, 0],
+                dtype=tf.int64,
+                trainable=False,
+                name="seed_generator_state",
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                synchronization=tf.VariableSynchronization.ON_READ,
+            )
 
         def next(self):
             seed = tf.identity(self.state)
             self.state.assign_add([0, 1])
-            return seed
+            return own_draw(seed)
 
     def uniform(shape, minval=0.0, maxval=1.0, dtype="float32", seed=None):
         return tf.random.stateless_uniform(shape, seed.next(), minval, maxval, dtype)
@@ -121,6 +170,22 @@ def train_on_batch(model, images, labels):
     """One step of training; returns the batch's own loss and metrics by name.
 
     Some versions of Keras start the metrics anew at each call and some go on with them, so they are reset here.
+    Where several devices share a batch, the step is that of devices.py.
     """
+    if hasattr(model, "shared_step"):
+        return model.shared_step(images, labels)
     model.reset_metrics()
     return model.train_on_batch(images, labels, return_dict=True)
+
+
+def scale_loss(optimizer, loss):
+    """The loss times the scale that keeps float16 gradients from vanishing; itself where the optimizer has none."""
+    scale = getattr(optimizer, "scale_loss" if KERAS_3 else "get_scaled_loss", None)
+    return scale(loss) if scale else loss
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Apply gradients of the scaled loss; each device calls it, and their gradients are added up."""
+    if hasattr(optimizer, "get_unscaled_gradients"):  # Keras 2.15; in Keras 3 the optimizer does it itself
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(list(zip(gradients, variables, strict=True)))

@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EXPECTED_SKIPS = Path(__file__).parent / "expected_skips.txt"
 
 # A reader's own settings must not decide what the tests see; the place of the data may.
-for _name in ("MIXER_PROFILE", "MIXER_DATASET", "MIXER_EPOCHS", "MIXER_SEED", "MIXER_RUN_DIR"):
-    os.environ.pop(_name, None)
+for _name in ("PROFILE", "DATASET", "EPOCHS", "SEED", "RUN_DIR", "JIT_COMPILE", "PRECISION"):
+    os.environ.pop(f"MIXER_{_name}", None)
 
 
 def pytest_collection_modifyitems(items):

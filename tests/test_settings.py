@@ -10,7 +10,7 @@ from mixer_lib.settings import ChapterSettings
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch):
-    for name in ("PROFILE", "DATASET", "DATA", "EPOCHS", "SEED", "RUN_DIR"):
+    for name in ("PROFILE", "DATASET", "DATA", "EPOCHS", "SEED", "RUN_DIR", "JIT_COMPILE", "PRECISION"):
         monkeypatch.delenv(f"MIXER_{name}", raising=False)
 
 
@@ -70,6 +70,9 @@ def test_the_environment_s_profile_leaves_a_page_of_that_profile_as_it_is(monkey
         ("MIXER_SEED", "0", "seed", 0),
         ("MIXER_SEED", "8", "seed", 8),
         ("MIXER_RUN_DIR", "elsewhere", "run_dir", "elsewhere"),
+        ("MIXER_JIT_COMPILE", "1", "jit_compile", True),
+        ("MIXER_JIT_COMPILE", "0", "jit_compile", False),
+        ("MIXER_PRECISION", "mixed_bfloat16", "precision", "mixed_bfloat16"),
     ],
 )
 def test_the_environment_has_the_last_word(monkeypatch, name, value, field, expected):
@@ -79,7 +82,7 @@ def test_the_environment_has_the_last_word(monkeypatch, name, value, field, expe
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch):
-    for name in ("PROFILE", "DATASET", "DATA", "EPOCHS", "SEED", "RUN_DIR"):
+    for name in ("PROFILE", "DATASET", "DATA", "EPOCHS", "SEED", "RUN_DIR", "JIT_COMPILE", "PRECISION"):
         monkeypatch.setenv(f"MIXER_{name}", "")
     assert chapter_settings() == FULL
 
@@ -97,6 +100,9 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch):
         ("seed", -1),
         ("seed", "x"),
         ("seed", None),
+        ("jit_compile", "maybe"),
+        ("precision", "float16"),
+        ("precision", None),
     ],
 )
 def test_a_bad_value_is_refused_by_name_and_value(field, value):

@@ -18,7 +18,9 @@ NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
 
 # Settings of the caller's shell would win over the parameters passed here; only the place of the data may.
-SHELL_SETTINGS = ("MIXER_PROFILE", "MIXER_DATASET", "MIXER_EPOCHS", "MIXER_SEED", "MIXER_RUN_DIR")
+SHELL_SETTINGS = tuple(
+    f"MIXER_{name}" for name in ("PROFILE", "DATASET", "EPOCHS", "SEED", "RUN_DIR", "JIT_COMPILE", "PRECISION")
+)
 
 
 class ChapterFailed(Exception):

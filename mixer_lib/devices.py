@@ -1,0 +1,139 @@
+"""What computes, and how finely: half precision, and several devices that share each batch.
+
+Both change how a model is trained and not what it is: weights are float32 on disk, and whoever loads them computes
+in float32 on one device. So that is also how a run is judged (`as_loaded`).
+"""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from . import worlds
+from .checks import positive_integer
+from .classifier import build_classifier
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+def strategy_for(precision, devices, batch_size, jit_compile):
+    """How `devices` devices share a batch: a `tf.distribute.MirroredStrategy`, or None for a single one.
+
+    GPUs where there are any, else TensorFlow's logical CPUs.
+
+    Raises:
+        ValueError: for an unknown precision; if there are not so many devices, the batch can't be cut into equal parts
+            for them, XLA is asked for too, or the backend is not TensorFlow.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {', '.join(PRECISIONS)} (mixed_float16 is the fast one on a T4, mixed_bfloat16 "
+            f"needs a newer card). Received: {precision!r}."
+        )
+    devices = positive_integer("devices", devices)
+    if devices == 1:
+        return None
+    if worlds.backend_name() != "tensorflow":
+        raise ValueError(
+            f"devices must be 1 on the {worlds.backend_name()} backend: sharing a batch is TensorFlow's. "
+            f"Received: {devices}. Set KERAS_BACKEND=tensorflow, or leave devices out."
+        )
+    if jit_compile:
+        raise ValueError(f"XLA compiles a step for one device. Received: jit_compile=True, devices={devices}.")
+    if batch_size % devices:
+        shares = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
+        raise ValueError(
+            f"A batch of {batch_size} images can't be shared by {devices} devices in equal parts. Let devices be one "
+            f"of {shares}, or give the recipe a batch_size that is a multiple of {devices}."
+        )
+    import tensorflow as tf
+
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(found) < devices:
+        raise ValueError(
+            f"devices={devices} was asked for, and TensorFlow sees {len(found)} ({found[0].device_type}). Ask for "
+            f"devices={len(found)}, or choose a machine with more (on Kaggle: accelerator GPU T4 x2)."
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in found[:devices]])
+
+
+@contextlib.contextmanager
+def setting(precision="float32", strategy=None):
+    """While it lasts, layers that are built compute in `precision` and lie on the devices of `strategy`."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def prepare(model, config, images, precision, strategy):
+    """Give a compiled model what `as_loaded` and `worlds.train_on_batch` need away from the plain case."""
+    if precision != "float32" or strategy:
+        twin = build_classifier(config, adapt_to=images)
+        model.twin = lambda: twin  # in a function: Keras would take it for a layer of the model
+    if strategy:
+        with strategy.scope():
+            worlds.optimizer_variables(model)
+        model.shared_step = SharedStep(model, strategy)
+
+
+def as_loaded(model):
+    """The model as whoever loads its weights has it: in float32, on one device. The model itself if it is so."""
+    if not hasattr(model, "twin"):
+        return model
+    twin = model.twin()
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+class SharedStep:
+    """One step of training on several devices, equal to the step of one device on the whole batch.
+
+    Each device takes an equal part. The last batch of an epoch may not divide: it is filled up with images of weight
+    zero. An image's weight is one over the number of images in the *whole* batch, so that sums over devices are
+    means over the batch, of the loss, its gradients and the metrics.
+    """
+
+    def __init__(self, model, strategy):
+        import tensorflow as tf
+
+        self.model, self.strategy = model, strategy
+
+        @tf.function(reduce_retracing=True)
+        def run(images, labels, weights):
+            found = strategy.run(self.on_one_device, args=(images, labels, weights))
+            return {key: strategy.reduce("SUM", value, axis=None) for key, value in found.items()}
+
+        self.run = run
+
+    def on_one_device(self, images, labels, weights):
+        import tensorflow as tf
+
+        model = self.model
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+            loss = tf.reduce_sum(losses * weights)
+            scaled = worlds.scale_loss(model.optimizer, loss)
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        worlds.apply_gradients(model.optimizer, gradients, model.trainable_variables)
+        found = {"acc": keras.metrics.sparse_categorical_accuracy(labels, logits)}
+        found["top5-acc"] = keras.metrics.sparse_top_k_categorical_accuracy(labels, logits, k=5)
+        return {"loss": loss, **{key: tf.reduce_sum(tf.cast(hit, "float32") * weights) for key, hit in found.items()}}
+
+    def __call__(self, images, labels):
+        weights = np.full(len(images), 1 / len(images), "float32")
+        missing = -len(images) % self.strategy.num_replicas_in_sync
+        fill = [np.concatenate([part, np.repeat(part[:1], missing, axis=0)]) for part in (images, labels)]
+        whole = [*fill, np.concatenate([weights, np.zeros(missing, "float32")])]
+        return self.run(*(self.shared(part) for part in whole))
+
+    def shared(self, array):
+        """An array's equal parts, one for each device."""
+        parts = np.split(array, self.strategy.num_replicas_in_sync)
+        return self.strategy.experimental_distribute_values_from_function(
+            lambda context: parts[context.replica_id_in_sync_group]
+        )

@@ -1,0 +1,275 @@
+"""Pictures of the reader's own: read as one sees them, made a data set, or refused with file, rule and next step."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mixer_lib import Dataset, MixerConfig, Recipe, checked_dataset, dataset_from_folder, pictures, train
+from mixer_lib.pictures import read_picture
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def plain(colour, size=(8, 8), mode="RGB"):
+    return Image.new(mode, size, colour)
+
+
+def noisy(number, size=(12, 10)):
+    draw = np.random.default_rng(number)
+    return Image.fromarray(draw.integers(0, 256, (size[1], size[0], 3), "uint8"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes of six pictures, no two alike."""
+    root = tmp_path / "fruit"
+    for place, name in enumerate(("apple", "banana", "cherry")):
+        (root / name).mkdir(parents=True)
+        for i in range(6):
+            noisy(10 * place + i).save(root / name / f"{i}.png")
+    return root
+
+
+# --- one file -------------------------------------------------------------------------------------
+
+
+def left_half_red(mode="RGB"):
+    picture = plain(BLUE, (8, 8))
+    picture.paste(RED, (0, 0, 4, 8))
+    return picture.convert(mode)
+
+
+def test_a_picture_is_cut_to_its_central_square_and_resized(tmp_path):
+    wide = plain(RED, (24, 8))
+    wide.paste(GREEN, (8, 0, 16, 8))
+    wide.save(tmp_path / "wide.png")
+    found = read_picture(tmp_path / "wide.png", 4)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, np.full((4, 4, 3), GREEN))
+
+
+def test_a_camera_s_turn_is_undone(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by a quarter, clockwise
+    left_half_red().save(tmp_path / "turned.png", exif=exif)
+    found = read_picture(tmp_path / "turned.png", 8)
+    assert np.array_equal(found[:4], np.full((4, 8, 3), RED))
+    assert np.array_equal(found[4:], np.full((4, 8, 3), BLUE))
+
+
+def test_cmyk_is_read_as_the_colours_one_sees(tmp_path):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
+    assert np.abs(read_picture(tmp_path / "print.jpg", 4).astype(int) - RED).max() <= 3
+
+
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path):
+    grey = np.repeat(np.array([[0, 16448, 32896, 65535]], "uint16"), 4, axis=0)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert read_picture(tmp_path / "grey.png", 4)[0, :, 0].tolist() == [0, 64, 128, 255]
+
+
+def test_transparent_parts_are_white(tmp_path):
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    palette = plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.save(tmp_path / "palette.png", transparency=palette.getpixel((0, 0)))
+    for name in ("clear.png", "palette.png"):
+        assert np.array_equal(read_picture(tmp_path / name, 4), np.full((4, 4, 3), 255)), name
+
+
+def truncated(path):
+    noisy(0, (200, 200)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def huge(path):
+    """A PNG of a few bytes that claims to have 20,000 x 20,000 pixels."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", *path_size(path), 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def path_size(path):
+    return (10_000, 10_000) if "large" in path.name else (20_000, 20_000)
+
+
+def animated(path):
+    plain(RED).save(path, save_all=True, append_images=[plain(GREEN), plain(BLUE)])
+
+
+def fractions(path):
+    Image.fromarray(np.ones((4, 4), "float32")).save(path, format="TIFF")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "rule"),
+    [
+        ("empty.png", lambda path: path.write_bytes(b""), "save it anew or remove it"),
+        ("text.jpg", lambda path: path.write_text("not a picture"), "save it anew or remove it"),
+        ("half.png", truncated, "save it anew or remove it"),
+        ("half.jpg", truncated, "truncated.*save it anew or remove it"),
+        ("huge.png", huge, "save it anew or remove it"),
+        ("large.png", huge, "10000 x 10000 pixels, and at most 89,478,485.*Make it smaller"),
+        ("moving.gif", animated, "animated, with 3 frames. Save the one"),
+        ("moving.webp", animated, "animated, with 3 frames. Save the one"),
+        ("fractions.png", fractions, "fractions"),
+        ("folder.png", lambda path: path.mkdir(), "save it anew or remove it"),
+        ("missing.png", lambda path: None, "No such file"),
+    ],
+)
+def test_a_file_that_is_no_whole_still_picture_is_refused_by_name_with_the_next_step(tmp_path, name, make, rule):
+    make(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"(?s){name} can't be read as a picture.*{rule}"):
+        read_picture(tmp_path / name, 8)
+
+
+# --- a folder -------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_class_folders_becomes_a_data_set(folder):
+    found = dataset_from_folder(folder, image_size=8)
+    assert (found.name, found.class_names) == ("fruit", ("apple", "banana", "cherry"))
+    assert found.x_train.shape == (15, 8, 8, 3) and found.x_test.shape == (3, 8, 8, 3)
+    assert found.x_train.dtype == np.uint8 and found.y_train.dtype == np.int64
+    assert sorted(found.y_train.tolist()) == [0] * 5 + [1] * 5 + [2] * 5
+    assert sorted(found.y_test.tolist()) == [0, 1, 2]
+
+
+def test_each_picture_is_in_one_part_with_the_label_of_its_folder(folder):
+    found = dataset_from_folder(folder, image_size=8)
+    whole = list(zip([*found.x_train, *found.x_test], [*found.y_train, *found.y_test], strict=True))
+    expected = {
+        (read_picture(file, 8).tobytes(), label)
+        for label, name in enumerate(("apple", "banana", "cherry"))
+        for file in (folder / name).iterdir()
+    }
+    assert {(picture.tobytes(), int(label)) for picture, label in whole} == expected
+    assert len(whole) == len(expected) == 18
+
+
+def test_the_split_follows_from_names_and_seed_alone(folder):
+    first, again, other = (dataset_from_folder(folder, 8, seed=seed) for seed in (0, 0, 1))
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_training_pictures_are_in_a_mixed_order_so_that_validation_meets_all_classes(folder):
+    labels = dataset_from_folder(folder, 8).y_train
+    assert labels.tolist() != sorted(labels.tolist())
+
+
+def test_what_systems_leave_in_folders_is_no_fault(folder):
+    (folder / ".hidden").mkdir()
+    for name in (".DS_Store", "Thumbs.db"):
+        (folder / "apple" / name).write_bytes(b"x")
+    assert len(dataset_from_folder(folder, 8).x_train) == 15
+
+
+def only_apples(folder):
+    for name in ("banana", "cherry"):
+        (folder / name).rename(folder.parent / name)
+
+
+def emptied(folder, keep=0):
+    for i in range(keep, 6):
+        (folder / "banana" / f"{i}.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "parts"),
+    [
+        (only_apples, ("holds 1 class folders (apple)", "at least 2", "subfolder for each class")),
+        (emptied, ("banana", "holds 0 pictures", "at least 5", "Add pictures")),
+        (lambda folder: emptied(folder, 4), ("banana", "holds 4 pictures", "at least 5", "Add pictures")),
+        (lambda folder: truncated(folder / "cherry" / "3.png"), ("3.png", "can't be read", "remove it")),
+        (lambda folder: (folder / "cherry" / "notes.txt").write_text("x"), ("notes.txt", "only pictures", "move")),
+        (lambda folder: (folder / "cherry" / "photo.heic").write_text("x"), ("photo.heic", ".jpg", "Convert")),
+        (lambda folder: (folder / "cherry" / "more").mkdir(), ("more", "only pictures", "move it away")),
+        (lambda folder: noisy(99).save(folder / "loose.png"), ("loose.png", "no class folder", "Move it")),
+        (lambda folder: noisy(0).save(folder / "cherry" / "twin.png"), ("twin.png", "0.png", "same picture")),
+    ],
+    ids=["one class", "empty class", "few", "truncated", "text", "unknown kind", "nested", "loose", "two labels"],
+)
+def test_a_folder_that_makes_no_data_set_is_refused_with_file_rule_and_next_step(folder, spoil, parts):
+    spoil(folder)
+    with pytest.raises(ValueError) as refusal:
+        dataset_from_folder(folder, 8)
+    assert all(part in str(refusal.value) for part in parts), refusal.value
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="nowhere is no folder. Give one that holds a subfolder"):
+        dataset_from_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("options", [{"image_size": 0}, {"test_fraction": 0}, {"test_fraction": 1}])
+def test_a_size_or_share_that_can_not_be_is_refused_by_name(folder, options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}|fraction"):
+        dataset_from_folder(folder, **options)
+
+
+def test_a_folder_of_few_pictures_is_trained_on_from_end_to_end(folder, tmp_path):
+    data = dataset_from_folder(folder, image_size=8)
+    config = MixerConfig(8, 4, 1, 8, 4, 8, num_classes=3)
+    card = train(config, data, tmp_path / "run", epochs=1, recipe=Recipe(batch_size=8))
+    assert (card.dataset, card.epochs_run) == ("fruit", 1)
+    assert card.top5 == 1.0  # of three classes, the right one is always among five
+
+
+def test_every_suffix_that_is_read_can_be_written_and_read_back(tmp_path):
+    for suffix in pictures.PICTURE_SUFFIXES:
+        plain(GREEN).save(tmp_path / f"green{suffix}")
+        assert np.abs(read_picture(tmp_path / f"green{suffix}", 4).astype(int) - GREEN).max() <= 3, suffix
+
+
+# --- arrays of one's own --------------------------------------------------------------------------
+
+
+def by_hand(**changes):
+    arrays = {
+        "x_train": np.zeros((20, 8, 8, 3), "uint8"),
+        "y_train": np.arange(20) % 2,
+        "x_test": np.zeros((4, 8, 8, 3), "uint8"),
+        "y_test": np.arange(4) % 2,
+        "class_names": ("no", "yes"),
+        "fingerprint": "by hand",
+    }
+    return Dataset("mine", **{**arrays, **changes})
+
+
+def test_arrays_that_fit_are_left_as_they_are():
+    data = by_hand()
+    assert checked_dataset(data) is data
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"x_train": np.zeros((20, 8, 8, 3))}, ("x_train", "uint8", "float64", "astype('uint8')")),
+        ({"x_test": np.zeros((4, 8, 8), "uint8")}, ("x_test", "(4, 8, 8)", "np.repeat")),
+        ({"x_train": np.zeros((20, 8, 8, 4), "uint8")}, ("x_train", "in colour", "(20, 8, 8, 4)")),
+        ({"x_train": np.zeros((20, 8, 6, 3), "uint8")}, ("x_train", "square", "(20, 8, 6, 3)")),
+        ({"x_train": [[0]]}, ("x_train", "NumPy array", "list")),
+        ({"x_train": np.zeros((1, 8, 8, 3), "uint8")}, ("x_train", "at least 2 pictures")),
+        ({"x_test": np.zeros((0, 8, 8, 3), "uint8")}, ("x_test", "at least 1 picture")),
+        ({"x_test": np.zeros((4, 4, 4, 3), "uint8")}, ("one size", "(8, 8, 3)", "(4, 4, 3)", "Resize")),
+        ({"y_train": np.zeros((20, 2), "int64")}, ("y_train", "(20, 2)", "argmax")),
+        ({"y_train": np.zeros(19, "int64")}, ("y_train", "20 pictures", "(19,)")),
+        ({"y_test": np.zeros(4)}, ("y_test", "whole numbers", "float64")),
+        ({"y_train": np.arange(20) % 2 + 1}, ("y_train", "from 0 to 1", "2 for picture 1", "from 0")),
+        ({"y_test": np.array([0, 1, -1, 0])}, ("y_test", "-1 for picture 2")),
+        ({"y_test": ["no", "yes", "no", "no"]}, ("y_test", "whole numbers", "list")),
+        ({"class_names": ("one",)}, ("class_names", "at least 2")),
+        ({"class_names": ("same", "same")}, ("class_names", "each once")),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_by_name_and_rule_before_training(tmp_path, changes, parts):
+    config = MixerConfig(8, 4, 1, 8, 4, 8, num_classes=2)
+    with pytest.raises(ValueError) as refusal:
+        train(config, by_hand(**changes), tmp_path / "run", epochs=1)
+    assert all(part in str(refusal.value) for part in parts), refusal.value
+    assert not (tmp_path / "run").exists()
