@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from .classifier import MixerConfig, build_classifier
+from .data_files import keras_cache
 
 HOST = "https://storage.googleapis.com/mixer_models"
 RELEASED = {
@@ -134,6 +135,7 @@ def fetch_released(name):
             file_hash=_stated_sum(url),
             hash_algorithm="md5",
             cache_subdir="released-mixers",
+            cache_dir=str(keras_cache().parent),
         )
     )
 

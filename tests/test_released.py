@@ -229,8 +229,10 @@ def host(file, monkeypatch, tmp_path):
     server.shutdown()
 
 
-def test_a_fetched_file_is_the_one_the_host_speaks_of(host, file):
-    assert released.fetch_released("small").read_bytes() == file.read_bytes()
+def test_a_fetched_file_is_the_one_the_host_speaks_of(host, file, tmp_path):
+    fetched = released.fetch_released("small")
+    assert fetched.read_bytes() == file.read_bytes()
+    assert tmp_path / "cache" in fetched.parents
 
 
 def test_a_file_with_another_sum_is_refused(host):
