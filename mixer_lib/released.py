@@ -128,6 +128,7 @@ def fetch_released(name):
     if name not in RELEASED:
         raise ValueError(f"There is no released model of this name: use one of {sorted(RELEASED)}. Received: {name!r}.")
     url = RELEASED[name]
+    keras_cache().mkdir(parents=True, exist_ok=True)  # Keras would go elsewhere if its cache were not there
     return pathlib.Path(
         keras.utils.get_file(
             f"{name.replace('/', '_')}.npz",
