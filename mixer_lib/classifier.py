@@ -116,18 +116,7 @@ def build_classifier(config, adapt_to=None):
         if config not in PRESETS:
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = PRESETS[config]
-    normalize = keras.layers.Normalization(name="normalize")
-    normalize.build((None, config.image_size, config.image_size, 3))
-    if adapt_to is not None:
-        normalize.adapt_mean.assign(adapt_to.mean(axis=(0, 1, 2), dtype="float64").astype("float32"))
-        normalize.adapt_variance.assign(adapt_to.var(axis=(0, 1, 2), dtype="float64").astype("float32"))
-        normalize.finalize_state()
-
-    images = keras.Input((config.image_size, config.image_size, 3), name="images")  # (B, H, W, 3)
-    x = normalize(images)
-    x = Augment(AUGMENT_ZOOM, name="augment")(x)
-    x = Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
-    x = keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
+    images, x = embedded_patches(config, adapt_to)  # x: (B, S, C)
     for block in range(config.num_blocks):
         depth = config.stochastic_depth * block / max(1, config.num_blocks - 1)
         x = MixerBlock(
@@ -140,9 +129,43 @@ def build_classifier(config, adapt_to=None):
         )(x)  # (B, S, C)
     if config.pre_head_norm:
         x = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
+    return classified(config, images, x)
+
+
+def embedded_patches(config, adapt_to=None):
+    """The way from images to the table of patches, which every model of this book begins with.
+
+    Args:
+        config: any config with image_size, patch_size and hidden_dim.
+        adapt_to: as for `build_classifier`.
+
+    Returns:
+        Two symbolic tensors: the (B, image_size, image_size, 3) images, and the (B, S, C) table made of them:
+        normalized, augmented with `training=True` alone, cut into patches and embedded.
+    """
+    normalize = keras.layers.Normalization(name="normalize")
+    normalize.build((None, config.image_size, config.image_size, 3))
+    if adapt_to is not None:
+        normalize.adapt_mean.assign(adapt_to.mean(axis=(0, 1, 2), dtype="float64").astype("float32"))
+        normalize.adapt_variance.assign(adapt_to.var(axis=(0, 1, 2), dtype="float64").astype("float32"))
+        normalize.finalize_state()
+
+    images = keras.Input((config.image_size, config.image_size, 3), name="images")  # (B, H, W, 3)
+    x = normalize(images)
+    x = Augment(AUGMENT_ZOOM, name="augment")(x)
+    x = Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
+    x = keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
+    return images, x
+
+
+def classified(config, images, x):
+    """The model's end: the (B, S, C) table's mean over its patches, dropout, and a dense layer to the logits.
+
+    `config` has num_classes and dropout, and may have `zero_head`, which starts the dense layer at zero.
+    """
     x = keras.layers.GlobalAveragePooling1D(name="pool")(x)  # (B, C)
     x = Dropout(config.dropout, name="head_dropout")(x)
-    initializer = "zeros" if config.zero_head else "glorot_uniform"
+    initializer = "zeros" if getattr(config, "zero_head", False) else "glorot_uniform"
     logits = keras.layers.Dense(config.num_classes, kernel_initializer=initializer, name="head")(x)
     return keras.Model(images, logits, name="mixer")
 

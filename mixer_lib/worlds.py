@@ -34,6 +34,7 @@ else:
         reshape=tf.reshape,
         right_shift=tf.bitwise.right_shift,
         shape=tf.shape,
+        softmax=tf.nn.softmax,
         where=tf.where,
     )
 
