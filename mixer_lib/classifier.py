@@ -115,7 +115,36 @@ def build_classifier(config, adapt_to=None):
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = PRESETS[config]
     if not isinstance(config, MixerConfig):
-        raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
+        if not hasattr(config, "build"):
+            raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
+        return config.build(adapt_to)
+    images, x = embedded_patches(config, adapt_to)  # x: (B, S, C)
+    for block in range(config.num_blocks):
+        depth = config.stochastic_depth * block / max(1, config.num_blocks - 1)
+        x = MixerBlock(
+            config.tokens_mlp_dim,
+            config.channels_mlp_dim,
+            config.dropout,
+            config.shared_norm,
+            depth,
+            name=f"block_{block}",
+        )(x)  # (B, S, C)
+    if config.pre_head_norm:
+        x = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
+    return classified(config, images, x)
+
+
+def embedded_patches(config, adapt_to=None):
+    """The way from images to the table of patches, which every model of this book begins with.
+
+    Args:
+        config: any config with image_size, patch_size and hidden_dim.
+        adapt_to: as for `build_classifier`.
+
+    Returns:
+        Two symbolic tensors: the (B, image_size, image_size, 3) images, and the (B, S, C) table made of them:
+        normalized, augmented with `training=True` alone, cut into patches and embedded.
+    """
     # float32 at both ends, also where the layers between compute in half precision: pictures are scaled and
     # augmented exactly, and the loss sees logits that were not rounded
     normalize = keras.layers.Normalization(name="normalize", dtype="float32")
@@ -130,21 +159,17 @@ def build_classifier(config, adapt_to=None):
     x = Augment(AUGMENT_ZOOM, name="augment", dtype="float32")(x)
     x = Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
     x = keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
-    for block in range(config.num_blocks):
-        depth = config.stochastic_depth * block / max(1, config.num_blocks - 1)
-        x = MixerBlock(
-            config.tokens_mlp_dim,
-            config.channels_mlp_dim,
-            config.dropout,
-            config.shared_norm,
-            depth,
-            name=f"block_{block}",
-        )(x)  # (B, S, C)
-    if config.pre_head_norm:
-        x = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
+    return images, x
+
+
+def classified(config, images, x):
+    """The model's end: the (B, S, C) table's mean over its patches, dropout, and a dense layer to the logits.
+
+    `config` has num_classes and dropout, and may have `zero_head`, which starts the dense layer at zero.
+    """
     x = keras.layers.GlobalAveragePooling1D(name="pool")(x)  # (B, C)
     x = Dropout(config.dropout, name="head_dropout")(x)
-    initializer = "zeros" if config.zero_head else "glorot_uniform"
+    initializer = "zeros" if getattr(config, "zero_head", False) else "glorot_uniform"
     head = keras.layers.Dense(config.num_classes, kernel_initializer=initializer, name="head", dtype="float32")
     logits = head(x)  # (B, num_classes)
     return keras.Model(images, logits, name="mixer")

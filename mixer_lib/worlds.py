@@ -78,6 +78,7 @@ else:
         reshape=tf.reshape,
         right_shift=tf.bitwise.right_shift,
         shape=tf.shape,
+        softmax=tf.nn.softmax,
         where=tf.where,
     )
 

@@ -1,0 +1,152 @@
+"""How fast a training step is, and why (`make bench`).
+
+    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--sweep] [--card FILE.json]
+
+Every contender runs in a process of its own; they take turns, a few steps each, round after round, so that whatever
+else the machine does falls on all of them. What counts is the median over rounds of ratios taken within one round.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT), str(HERE)]
+
+BATCH = 128
+SWEEPS = {
+    "batch": [{"batch": n} for n in (16, 32, 64, 128, 256, 512)],
+    "tokens": [{"image_size": n} for n in (16, 32, 64)],
+    "width": [{"hidden_dim": n} for n in (64, 128, 256)],
+    "depth": [{"num_blocks": n} for n in (2, 4, 8)],
+}
+
+
+class Worker:
+    """A contender in its own process; `ask("train", 10)` gives the seconds for ten steps."""
+
+    def __init__(self, contender, config, batch=BATCH, python=sys.executable):
+        command = [python, str(HERE / "worker.py"), contender, json.dumps(dataclasses.asdict(config)), str(batch)]
+        self.name = contender
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def ask(self, verb, steps=1):
+        print(verb, steps, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(
+                f"The contender {self.name!r} broke off. See why: {' '.join(self.process.args)!r}, then type: "
+                f"{verb} {steps}"
+            )
+        return float(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+def alternate(workers, verb, rounds, steps):
+    """Seconds a step: {contender: [one number a round]}."""
+    for worker in workers:
+        worker.ask(verb, 5)
+    found = {worker.name: [] for worker in workers}
+    for _ in range(rounds):
+        for worker in workers:
+            found[worker.name].append(worker.ask(verb, steps) / steps)
+    return found
+
+
+def summary(seconds, first, flops, peak, batch=BATCH):
+    """Medians of each contender, and of its ratio to the first one within each round."""
+    table = {}
+    for name, each in seconds.items():
+        middle = statistics.median(each)
+        table[name] = {
+            "milliseconds_a_step": round(middle * 1000, 2),
+            "images_a_second": round(batch / middle, 1),
+            "times_as_fast": round(statistics.median(a / b for a, b in zip(seconds[first], each, strict=True)), 3),
+            "share_of_peak": round(flops / middle / peak, 3),
+        }
+    return table
+
+
+def sweep(config, rounds, steps):
+    """Milliseconds an image of this library's training step, as one size changes at a time."""
+    found = {}
+    for name, changes in SWEEPS.items():
+        rows = found.setdefault(name, [])
+        for change in changes:
+            sizes = {key: value for key, value in change.items() if key != "batch"}
+            batch = change.get("batch", BATCH)
+            worker = Worker("mixer_lib", dataclasses.replace(config, **sizes), batch)
+            with contextlib.closing(worker):
+                seconds = statistics.median(alternate([worker], "train", rounds, steps)["mixer_lib"])
+            rows.append({**change, "milliseconds_an_image": round(seconds / batch * 1000, 4)})
+    return found
+
+
+def main():
+    from models import STAGES
+
+    from mixer_lib import PRESETS, multiply_adds
+    from mixer_lib.results import commit, device_name, versions
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=10, help="in a turn")
+    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has torch: plain PyTorch takes part")
+    parser.add_argument("--sweep", action="store_true", help="batch size, tokens, width and depth too")
+    parser.add_argument("--card", type=Path, default=ROOT / "_build" / "bench.json")
+    asked = parser.parse_args()
+    config = PRESETS["article"]
+    workers = [Worker(stage, config) for stage in STAGES]
+    if asked.torch:
+        workers.append(Worker("torch", config, python=asked.torch))
+    card = {
+        "device": device_name(),
+        "versions": versions(),
+        "commit": commit(),
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": "make bench",
+        "rounds": asked.rounds,
+        "steps": asked.steps,
+        "batch": BATCH,
+    }
+    with contextlib.ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.close)
+        with contextlib.closing(Worker("peak", config)) as ruler:
+            before = ruler.ask("peak")
+            train = alternate(workers, "train", asked.rounds, asked.steps)
+            ends = [worker for worker in workers if worker.name in ("article", "mixer_lib", "torch")]
+            predict = alternate(ends, "predict", asked.rounds, asked.steps)
+            peak = max(before, ruler.ask("peak"))
+    forward = 2 * BATCH * multiply_adds(config)  # a multiplication and an addition each
+    card["peak_gflops"] = round(peak / 1e9, 1)
+    card["train"] = summary(train, "article", 3 * forward, peak)
+    card["predict"] = summary(predict, "article", forward, peak)
+    if asked.sweep:
+        card["sweep"] = sweep(config, min(3, asked.rounds), asked.steps)
+    asked.card.parent.mkdir(parents=True, exist_ok=True)
+    asked.card.write_text(json.dumps(card, indent=2) + "\n")
+    for verb in ("train", "predict"):
+        print(f"{verb}: {BATCH} images a step; a matrix product reaches {card['peak_gflops']:.0f} GFLOP/s here")
+        for name, row in card[verb].items():
+            print(
+                f"  {name:10s} {row['milliseconds_a_step']:8.1f} ms a step {row['images_a_second']:8.0f} images/s "
+                f"{row['times_as_fast']:6.2f} times the article's {row['share_of_peak']:6.1%} of the peak"
+            )
+    print(f"card: {asked.card}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The Mixer as the article writes it, which takes this library's parts over one by one: the benchmark's stages."""
+
+import keras
+
+from mixer_lib import adamw, build_classifier
+from mixer_lib.noise import Augment, Dropout
+
+# stage: what it takes from mixer_lib; each keeps what the one before has
+STAGES = {
+    "article": "Keras layers, extract_patches, RandomFlip and RandomZoom, fit",
+    "loop": "a loop of train_on_batch in place of fit",
+    "zoom": "the zoom as two small matrix products",
+    "xla": "XLA compiles the whole step",
+    "masks": "dropout masks from a hash",
+    "mixer_lib": "this library",
+}
+
+
+def _has(stage, part):
+    names = list(STAGES)
+    return names.index(stage) >= names.index(part)
+
+
+def compiled(stage):
+    """Whether XLA compiles this stage's step. RandomZoom keeps it from doing so in the first ones."""
+    return _has(stage, "xla")
+
+
+def keras_model(stage, config, images):
+    """The classifier of a stage, compiled with the article's optimizer, loss and metrics."""
+    ours = stage == "mixer_lib"
+    model = build_classifier(config, adapt_to=images) if ours else _written_out(stage, config, images)
+    model.compile(
+        adamw(0.005, 0.0001),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
+        jit_compile=compiled(stage),
+    )
+    return model
+
+
+def _written_out(stage, config, images):
+    import tensorflow as tf
+
+    layers = keras.layers
+    drop = Dropout if _has(stage, "masks") else layers.Dropout
+
+    class ExtractPatches(layers.Layer):
+        def call(self, x):
+            side = [1, config.patch_size, config.patch_size, 1]
+            x = tf.image.extract_patches(x, sizes=side, strides=side, rates=[1, 1, 1, 1], padding="VALID")
+            return tf.reshape(x, (-1, config.num_patches, x.shape[-1]))
+
+    def mlp(x, hidden, out):
+        x = layers.Dense(hidden)(x)
+        x = layers.Activation(lambda value: tf.nn.gelu(value, approximate=True))(x)
+        return drop(config.dropout)(layers.Dense(out)(x))
+
+    normalize = layers.Normalization()
+    normalize.adapt(images)
+    pictures = keras.Input((config.image_size, config.image_size, 3))
+    x = normalize(pictures)
+    if _has(stage, "zoom"):
+        x = Augment(0.2)(x)
+    else:
+        x = layers.Resizing(config.image_size, config.image_size)(x)
+        x = layers.RandomZoom(0.2, 0.2)(layers.RandomFlip("horizontal")(x))
+    x = layers.Dense(config.hidden_dim)(ExtractPatches()(x))
+    for _ in range(config.num_blocks):
+        norm = layers.LayerNormalization(epsilon=1e-6)
+        y = layers.Permute((2, 1))(norm(x))
+        y = layers.Permute((2, 1))(mlp(y, config.tokens_mlp_dim, config.num_patches))
+        x = layers.Add()([x, y])
+        x = layers.Add()([x, mlp(norm(x), config.channels_mlp_dim, config.hidden_dim)])
+    x = drop(config.dropout)(layers.GlobalAveragePooling1D()(x))
+    return keras.Model(pictures, layers.Dense(config.num_classes)(x))

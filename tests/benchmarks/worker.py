@@ -1,0 +1,106 @@
+"""One contender of the benchmark, in a process of its own, so that no library's threads disturb another's.
+
+    python tests/benchmarks/worker.py CONTENDER CONFIG_AS_JSON BATCH
+
+Reads lines `train N`, `predict N` (so many steps) and `peak`, answers each with a number: seconds for the steps, or
+the operations per second that a large float32 matrix product reaches.
+"""
+
+import json
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
+
+import numpy as np  # noqa: E402
+
+WARM = 3  # steps that are not timed: compilation, first touches of memory
+
+
+def timed(run, steps):
+    begun = time.perf_counter()
+    for _ in range(steps):
+        run()
+    return time.perf_counter() - begun
+
+
+def fit_steps(model, images, labels, batch, steps):
+    """Seconds for `steps` steps inside `fit`, from the end of the first warm ones to the end of the last."""
+    import keras
+
+    ends = []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter()))
+    picked = np.arange(batch * (steps + WARM)) % len(images)
+    model.fit(images[picked], labels[picked], batch_size=batch, verbose=0, callbacks=[watch])
+    return ends[-1] - ends[WARM - 1]
+
+
+def torch_contender(config, images, labels, batch):
+    from torch_mixer import torch_model
+
+    step, predict = torch_model(config, images)
+    pictures, classes = images[:batch], labels[:batch]
+    return {
+        "train": lambda steps: timed(lambda: step(pictures, classes), steps),
+        "predict": lambda steps: timed(lambda: predict(pictures), steps),
+    }
+
+
+def keras_contender(stage, config, images, labels, batch):
+    from models import keras_model
+
+    from mixer_lib import worlds
+
+    model = keras_model(stage, config, images)
+    pictures, classes = images[:batch], labels[:batch]
+    if stage == "article":
+
+        def train(steps):
+            return fit_steps(model, images, labels, batch, steps)
+    else:
+
+        def train(steps):
+            return timed(lambda: worlds.train_on_batch(model, pictures, classes), steps)
+
+    return {"train": train, "predict": lambda steps: timed(lambda: model.predict_on_batch(pictures), steps)}
+
+
+def matrix_product_peak():
+    """Floating-point operations a second of a 2048 x 2048 float32 matrix product: the best of ten."""
+    import tensorflow as tf
+
+    matrix = tf.random.normal((2048, 2048))
+    seconds = min(timed(lambda: tf.matmul(matrix, matrix).numpy(), 1) for _ in range(10))
+    return 2 * 2048**3 / seconds
+
+
+def main():
+    contender, config, batch = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    if contender == "peak":
+        verbs = {"peak": lambda _: matrix_product_peak()}
+    else:
+        if contender == "torch":  # its Python may have neither Keras nor TensorFlow
+            config = types.SimpleNamespace(**config)
+        else:
+            from mixer_lib import MixerConfig
+
+            config = MixerConfig(**config)
+        draw = np.random.default_rng(0)
+        images = draw.integers(0, 256, (max(batch, 1024), config.image_size, config.image_size, 3), dtype=np.uint8)
+        labels = draw.integers(0, config.num_classes, len(images))
+        make = torch_contender if contender == "torch" else lambda *given: keras_contender(contender, *given)
+        verbs = make(config, images, labels, batch)
+    for line in sys.stdin:
+        verb, *count = line.split()
+        steps = int(count[0]) if count else 1
+        print(verbs[verb](steps), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
