@@ -39,6 +39,11 @@ class _TableConfig:
         """S, the number of rows in the table of patches."""
         return (self.image_size // self.patch_size) ** 2
 
+    def multiply_adds(self):
+        """Multiply-adds for one image: stem and head, and what each block of the family needs."""
+        stem = self.num_patches * 3 * self.patch_size**2 * self.hidden_dim
+        return stem + self.num_blocks * self._block_multiply_adds() + self.hidden_dim * self.num_classes
+
 
 @dataclasses.dataclass(frozen=True)
 class GmlpConfig(_TableConfig):
@@ -57,6 +62,14 @@ class GmlpConfig(_TableConfig):
         super().__post_init__()
         if self.ffn_dim % 2:
             raise ValueError(f"ffn_dim must be even, since half of it gates the rest. Received: {self.ffn_dim}.")
+
+    def _block_multiply_adds(self):
+        patches, half = self.num_patches, self.ffn_dim // 2
+        return patches * self.hidden_dim * (self.ffn_dim + half) + half * patches**2
+
+    def build(self, adapt_to=None):
+        """The model of these sizes: see `build_gmlp`."""
+        return build_gmlp(self, adapt_to)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +93,15 @@ class VitConfig(_TableConfig):
                 f"hidden_dim must be a multiple of num_heads. Received: hidden_dim={self.hidden_dim}, "
                 f"num_heads={self.num_heads}."
             )
+
+    def _block_multiply_adds(self):
+        patches, width = self.num_patches, self.hidden_dim
+        attention = 4 * patches * width**2 + 2 * patches**2 * width  # four projections; scores and their use
+        return attention + 2 * patches * width * self.mlp_dim
+
+    def build(self, adapt_to=None):
+        """The model of these sizes: see `build_vit`."""
+        return build_vit(self, adapt_to)
 
 
 def build_gmlp(config, adapt_to=None):

@@ -99,7 +99,8 @@ def build_classifier(config, adapt_to=None):
     """Build the Mixer as a Keras model.
 
     Args:
-        config: a `MixerConfig`, or the name of one in `PRESETS`.
+        config: a `MixerConfig`, or the name of one in `PRESETS`. A config of another family, which has `build`
+            and `multiply_adds` of its own, builds itself.
         adapt_to: (N, H, W, 3) training images, 0-255, from which mean and variance of each colour are taken. Leave
             it out when weights are loaded afterwards: they hold both.
 
@@ -177,6 +178,8 @@ def classified(config, images, x):
 
 def multiply_adds(config):
     """Multiply-adds for one image: every dense layer's inputs x outputs, times how often it is applied."""
+    if not isinstance(config, MixerConfig):
+        return config.multiply_adds()
     patches, width = config.num_patches, config.hidden_dim
     embed = patches * config.patch_size**2 * 3 * width
     tokens = width * 2 * patches * config.tokens_mlp_dim

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from mixer_lib import baselines, evaluate
+from mixer_lib import baselines, build_classifier, evaluate, multiply_adds
 from mixer_lib.baseline_layers import GmlpBlock, SpatialGatingUnit, TransformerBlock
 from mixer_lib.baselines import GmlpConfig, VitConfig
 
@@ -147,6 +147,31 @@ def test_positions_tell_a_vit_where_a_patch_is():
 
 
 # --- both -----------------------------------------------------------------------------------------
+
+
+@both
+def test_a_config_builds_itself_wherever_a_mixer_s_does(build, config):
+    assert build_classifier(config).count_params() == build(config).count_params()
+
+
+@both
+def test_multiply_adds_are_those_of_the_dense_layers_and_the_products_of_activations(build, config):
+    layers = [layer for top in build(config).layers for layer in (top, *sublayers(top)) if hasattr(layer, "kernel")]
+    s, c = config.num_patches, config.hidden_dim
+    found = 0
+    for layer in layers:
+        rows = {"head": 1, "along_patches": getattr(config, "ffn_dim", 0) // 2}.get(layer.name, s)
+        found += rows * int(np.prod(layer.kernel.shape))
+    if isinstance(config, VitConfig):
+        found += config.num_blocks * 2 * s * s * c  # the scores, and the sums of values they weigh
+    assert multiply_adds(config) == found
+
+
+def sublayers(layer):
+    for value in list(vars(layer).values()):
+        if isinstance(value, keras.layers.Layer):
+            yield value
+            yield from sublayers(value)
 
 
 @both
