@@ -45,7 +45,7 @@ ORDER = [
 ]
 # For a reader's own data and machines, hosts, and what can go wrong: whoever reads chapters 1-6 never needs them.
 BESIDE = {"downloads", "own_data", "pictures", "devices", "run_folder", "hosts"}
-CODE_LINES = 1_500  # of the other rooms above, without blank lines, comments and docstrings
+CODE_LINES = 1_600  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
 
