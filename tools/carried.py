@@ -4,6 +4,7 @@ The wheel is attached to a notebook as a data set; its content, packed tighter, 
 """
 
 import base64
+import functools
 import hashlib
 import io
 import json
@@ -25,6 +26,7 @@ LARGEST_NOTEBOOK = 1_000_000  # Kaggle takes a notebook of less than one megabyt
 
 CARRIER = '''# @title mixer_lib and its small weights, carried by this notebook: run this first
 import base64
+import functools
 import hashlib
 import io
 import sys
@@ -92,6 +94,7 @@ def build_wheel(target, root=ROOT):
     return next(Path(target).glob("mixer_lib-*.whl"))
 
 
+@functools.lru_cache(1)  # every chapter carries the same
 def packed(wheel):
     """What is in the wheel as lines of text: a tar.xz, in base 85."""
     archive = io.BytesIO()
