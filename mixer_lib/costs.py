@@ -8,6 +8,7 @@ Each row is measured in a process of its own, so that one model's memory isn't c
 import dataclasses
 import json
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -63,7 +64,9 @@ def measure(jobs, python=sys.executable):
         config_for(job["model"], job["patches"])
     rows = []
     for job in jobs:
-        quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        here = str(pathlib.Path(__file__).resolve().parents[1])  # a notebook may have found mixer_lib anywhere
+        paths = os.pathsep.join(path for path in (here, os.environ.get("PYTHONPATH")) if path)
+        quiet = {**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [python, "-m", "mixer_lib.costs", json.dumps(job)]
         done = subprocess.run(command, capture_output=True, text=True, env=quiet)
         if done.returncode:
