@@ -27,7 +27,7 @@ from mixer_lib.training import check_request
 # The same examples each time and nothing kept: a test run must not depend on the one before.
 STEADY = dict(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 quick = settings(max_examples=50, **STEADY)
-trains = settings(max_examples=int(os.environ.get("MIXER_TRAINED_EXAMPLES", "3")), **STEADY)
+trains = settings(max_examples=3, **STEADY)
 
 whole = st.integers(1, 8) | st.integers(1, 8).map(np.int64) | st.integers(1, 8).map(np.uint8)
 rates = st.floats(0, 0.9) | st.floats(0, 0.5, width=32).map(np.float32) | st.just(0)
