@@ -95,6 +95,12 @@ PRESETS = {
 }
 
 
+def check_config(config):
+    """Refuse what is no `MixerConfig`."""
+    if not isinstance(config, MixerConfig):
+        raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
+
+
 def build_classifier(config, adapt_to=None):
     """Build the Mixer as a Keras model.
 
@@ -114,8 +120,7 @@ def build_classifier(config, adapt_to=None):
         if config not in PRESETS:
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = PRESETS[config]
-    if not isinstance(config, MixerConfig):
-        raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
+    check_config(config)
     normalize = keras.layers.Normalization(name="normalize")
     normalize.build((None, config.image_size, config.image_size, 3))
     if adapt_to is not None:

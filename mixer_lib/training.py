@@ -10,9 +10,9 @@ import numpy as np
 
 from . import results, worlds
 from .checkpoints import Run, learning_rate_of
-from .classifier import PRESETS, build_classifier, multiply_adds
+from .classifier import PRESETS, build_classifier, check_config, multiply_adds
 from .evaluation import logits_of, scores
-from .recipes import RECIPES
+from .recipes import RECIPES, check_recipe
 
 STEPS_WORTH_COMPILING = 100  # in an epoch
 
@@ -106,6 +106,8 @@ def train(config, dataset, run_dir, epochs=100, seed=0, recipe=None, jit_compile
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = dataclasses.replace(PRESETS[config], num_classes=len(dataset.class_names))
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
+    check_config(config)
+    check_recipe(recipe)
     _check(config, dataset, epochs, seed)
     run_dir = pathlib.Path(run_dir)
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()

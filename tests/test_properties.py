@@ -174,6 +174,20 @@ def test_what_is_neither_a_config_nor_a_preset_is_not_built(value):
     refused(lambda: build_classifier(value), "preset", value)
 
 
+@quick
+@given(
+    st.sampled_from(["config", "recipe"]), st.integers(min_value=1) | st.lists(st.integers(), min_size=1, max_size=2)
+)
+@example("config", {"hidden_dim": 128})
+@example("config", None)
+@example("recipe", "article")
+def test_training_refuses_what_is_no_config_and_no_recipe(name, value):
+    small = MixerConfig(2, 1, 1, 1, 1, 1, 2)
+    asked = {"config": small, "recipe": Recipe(), name: value}
+    refused(lambda: train(dataset=pictures(small), run_dir="never", **asked), f"{name} must be a", value)
+    assert not os.path.exists("never")
+
+
 BAD_RECIPES = {
     "learning_rate": (
         st.floats(max_value=0)

@@ -29,7 +29,7 @@ ORDER = [
     "__init__",
     "__main__",
 ]
-CODE_LINES = 1_350  # of the rooms above, without blank lines, comments and docstrings
+CODE_LINES = 1_360  # of the rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
 
