@@ -95,6 +95,12 @@ PRESETS = {
 }
 
 
+def check_config(config):
+    """Refuse what is no `MixerConfig`, and no config of another family, which builds itself."""
+    if not (isinstance(config, MixerConfig) or hasattr(config, "build")):
+        raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
+
+
 def build_classifier(config, adapt_to=None):
     """Build the Mixer as a Keras model.
 
@@ -115,9 +121,8 @@ def build_classifier(config, adapt_to=None):
         if config not in PRESETS:
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = PRESETS[config]
+    check_config(config)
     if not isinstance(config, MixerConfig):
-        if not hasattr(config, "build"):
-            raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
         return config.build(adapt_to)
     images, x = embedded_patches(config, adapt_to)  # x: (B, S, C)
     for block in range(config.num_blocks):

@@ -47,4 +47,10 @@ class Recipe:
         return make(self.learning_rate, self.weight_decay)
 
 
+def check_recipe(recipe):
+    """Refuse what is no `Recipe`."""
+    if not isinstance(recipe, Recipe):
+        raise ValueError(f"recipe must be a Recipe, such as RECIPES['article'], or left out. Received: {recipe!r}.")
+
+
 RECIPES = {"article": Recipe()}

@@ -10,11 +10,11 @@ import numpy as np
 from . import devices as several
 from . import worlds
 from .checkpoints import Run, held, learning_rate_of
-from .classifier import PRESETS, build_classifier
+from .classifier import PRESETS, build_classifier, check_config
 from .evaluation import logits_of, scores
 from .finish import finish, finished_card
 from .own_data import checked_dataset
-from .recipes import RECIPES
+from .recipes import RECIPES, check_recipe
 from .run_folder import RunFolder, stopped_well
 
 STEPS_WORTH_COMPILING = 100  # in an epoch
@@ -130,6 +130,8 @@ def train(
             raise ValueError(f"There is no preset {config!r}. Choose one of {', '.join(PRESETS)}.")
         config = dataclasses.replace(PRESETS[config], num_classes=len(dataset.class_names))
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
+    check_config(config)
+    check_recipe(recipe)
     _check(config, dataset, epochs, seed)
     folder = RunFolder(run_dir)
     strategy = several.strategy_for(precision, devices, recipe.batch_size, jit_compile)

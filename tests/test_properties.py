@@ -27,7 +27,7 @@ from mixer_lib.training import check_request
 # The same examples each time and nothing kept: a test run must not depend on the one before.
 STEADY = dict(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 quick = settings(max_examples=50, **STEADY)
-trains = settings(max_examples=int(os.environ.get("MIXER_TRAINED_EXAMPLES", "3")), **STEADY)
+trains = settings(max_examples=3, **STEADY)
 
 whole = st.integers(1, 8) | st.integers(1, 8).map(np.int64) | st.integers(1, 8).map(np.uint8)
 rates = st.floats(0, 0.9) | st.floats(0, 0.5, width=32).map(np.float32) | st.just(0)
@@ -172,6 +172,20 @@ def test_patches_that_do_not_fill_the_image_are_refused_with_those_that_do(image
 @given(st.integers() | st.none() | st.text(max_size=8) | st.lists(st.integers(), max_size=2))
 def test_what_is_neither_a_config_nor_a_preset_is_not_built(value):
     refused(lambda: build_classifier(value), "preset", value)
+
+
+@quick
+@given(
+    st.sampled_from(["config", "recipe"]), st.integers(min_value=1) | st.lists(st.integers(), min_size=1, max_size=2)
+)
+@example("config", {"hidden_dim": 128})
+@example("config", None)
+@example("recipe", "article")
+def test_training_refuses_what_is_no_config_and_no_recipe(name, value):
+    small = MixerConfig(2, 1, 1, 1, 1, 1, 2)
+    asked = {"config": small, "recipe": Recipe(), name: value}
+    refused(lambda: train(dataset=pictures(small), run_dir="never", **asked), f"{name} must be a", value)
+    assert not os.path.exists("never")
 
 
 BAD_RECIPES = {

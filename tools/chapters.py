@@ -163,7 +163,6 @@ def run_chapters(profile, parameters, extra=None, jobs=2):
                     failures.append(str(error))
                     print(f"[{count}/{len(paths)}] {stem}: FAILED", flush=True)
         except KeyboardInterrupt:  # the pool would run the waiting chapters before it ends
-            pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 process.terminate()
             raise
