@@ -75,7 +75,7 @@ def _as_rgb(picture):
         return Image.fromarray((grey // 257).astype("uint8")).convert("RGB")
     if picture.mode == "F":
         raise ValueError("its grey values are fractions, of which nobody knows which one is white")
-    if picture.has_transparency_data:
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)

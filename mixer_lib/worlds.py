@@ -27,7 +27,10 @@ def own_draw(seed):
         return seed
     import tensorflow as tf
 
-    device = tf.distribute.get_replica_context().replica_id_in_sync_group
+    context = tf.distribute.get_replica_context()
+    if context is None:  # called for all devices together, not by one of them
+        return seed
+    device = context.replica_id_in_sync_group
     return seed + tf.cast(tf.stack([0, device * 2**20]), seed.dtype)  # a step draws far less often than that
 
 
