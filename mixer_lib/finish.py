@@ -10,6 +10,7 @@ from . import results
 from .checkpoints import history_text
 from .classifier import multiply_adds
 from .evaluation import logits_of, scores
+from .whole_files import sha256_of
 
 
 def finished_card(folder, state, epochs):
@@ -22,7 +23,7 @@ def finished_card(folder, state, epochs):
         return None
     card = results.RunResult.load(card_file)
     of_this_run = card.epochs_run == ran and card.epochs_asked == epochs
-    return card if of_this_run and card.weights_sha256 == results.sha256_of(weights) else None
+    return card if of_this_run and card.weights_sha256 == sha256_of(weights) else None
 
 
 def finish(run, preset, config, dataset, epochs, seed, command):
@@ -64,7 +65,7 @@ def finish(run, preset, config, dataset, epochs, seed, command):
         command=command,
         commit=results.commit(),
         started=run.started,
-        weights_sha256=results.sha256_of(run.folder.path / "best.weights.h5"),
+        weights_sha256=sha256_of(run.folder.path / "best.weights.h5"),
     )
     run.folder.write("card.json", card.as_json())
     return card

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 from test_training import QUICK, TINY, history_of, small_digits
 
-from mixer_lib import Recipe, RunResult, build_classifier, checkpoints, results, run_folder, train, worlds
+from mixer_lib import Recipe, RunResult, build_classifier, checkpoints, run_folder, train, worlds
 from mixer_lib.__main__ import main
 from mixer_lib.run_folder import LOCK, RunFolder, Terminated
+from mixer_lib.whole_files import written_whole
 
 ASKED = {"epochs": 2, "seed": 4, "recipe": QUICK}
 TIMES = ("seconds_total", "seconds_per_epoch", "started")
@@ -526,7 +527,7 @@ def test_a_loss_that_explodes_and_stays_finite_stops_the_run_and_says_what_to_ch
 
 def test_a_write_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(InterruptedError), results.written_whole(tmp_path / "a") as part:
+    with pytest.raises(InterruptedError), written_whole(tmp_path / "a") as part:
         part.write_text("ne")
         raise InterruptedError
     assert contents(tmp_path) == {"a": b"old"}

@@ -22,6 +22,7 @@ ORDER = [
     "optimizers",
     "recipes",
     "evaluation",
+    "whole_files",
     "results",
     "run_folder",
     "checkpoints",
