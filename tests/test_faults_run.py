@@ -26,7 +26,7 @@ from mixer_lib.run_folder import LOCK, RunFolder, Terminated
 from mixer_lib.whole_files import written_whole
 
 ASKED = {"epochs": 2, "seed": 4, "recipe": QUICK}
-TIMES = ("seconds_total", "seconds_per_epoch", "started")
+TIMES = ("seconds_total", "seconds_per_epoch", "started", "commit")  # and the checkout's state, when the run ended
 
 
 @pytest.fixture(scope="module")
