@@ -11,6 +11,7 @@ from .checkpoints import history_text
 from .classifier import multiply_adds
 from .devices import as_loaded
 from .evaluation import logits_of, scores
+from .whole_files import sha256_of
 
 
 def finished_card(folder, state, epochs):
@@ -23,7 +24,7 @@ def finished_card(folder, state, epochs):
         return None
     card = results.RunResult.load(card_file)
     of_this_run = card.epochs_run == ran and card.epochs_asked == epochs
-    return card if of_this_run and card.weights_sha256 == results.sha256_of(weights) else None
+    return card if of_this_run and card.weights_sha256 == sha256_of(weights) else None
 
 
 def finish(run, preset, config, dataset, epochs, seed, command):
@@ -35,6 +36,7 @@ def finish(run, preset, config, dataset, epochs, seed, command):
     best = scores(logits_of(model, dataset.x_test), dataset.y_test)
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # Keras would write the optimizer's memory too
     with run.folder.writing("best.weights.h5") as part:
+        part.write_bytes(bytes(2 * sum(w.nbytes for w in run.best) + 2**20))  # HDF5 crashes where a disk is full
         bare.save_weights(part)
     seconds = [row["seconds"] for row in history]
     versions = {**results.versions(), **{key: run.identity[key] for key in ("xla", "precision", "devices")}}
@@ -65,7 +67,7 @@ def finish(run, preset, config, dataset, epochs, seed, command):
         command=command,
         commit=results.commit(),
         started=run.started,
-        weights_sha256=results.sha256_of(run.folder.path / "best.weights.h5"),
+        weights_sha256=sha256_of(run.folder.path / "best.weights.h5"),
     )
     run.folder.write("card.json", card.as_json())
     return card

@@ -1,14 +1,14 @@
 """The card of a run: what was trained, on what, how, and what came out."""
 
-import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 import os
 import pathlib
 import platform
 import subprocess
+
+from .whole_files import sha256_of, written_whole
 
 PRETRAINED = pathlib.Path(__file__).parent / "pretrained"
 FORMAT = 1  # of a card; to be raised when a field changes its meaning
@@ -97,28 +97,6 @@ def _fits(name, value, kind):
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return isinstance(value, kind)
-
-
-@contextlib.contextmanager
-def written_whole(path):
-    """A path to write to, put in place by a rename: a reader sees the old file or the new one, nothing between."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())  # or a power failure could leave the new name with nothing in it
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-
-
-def sha256_of(path):
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
 def device_name():

@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 
-from .results import written_whole
+from .whole_files import written_whole
 
 try:
     import fcntl

@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 from test_training import QUICK, TINY, history_of, small_digits
 
-from mixer_lib import Recipe, RunResult, build_classifier, checkpoints, results, run_folder, train, worlds
+from mixer_lib import Recipe, RunResult, build_classifier, checkpoints, run_folder, train, worlds
 from mixer_lib.__main__ import main
 from mixer_lib.run_folder import LOCK, RunFolder, Terminated
+from mixer_lib.whole_files import written_whole
 
 ASKED = {"epochs": 2, "seed": 4, "recipe": QUICK}
-TIMES = ("seconds_total", "seconds_per_epoch", "started")
+TIMES = ("seconds_total", "seconds_per_epoch", "started", "commit")  # and the checkout's state, when the run ended
 
 
 @pytest.fixture(scope="module")
@@ -111,23 +112,35 @@ from test_faults_run import ASKED, TINY, small_digits, train, worlds
 step, sync = worlds.train_on_batch, os.fsync
 def slow_step(*arguments):
     done = step(*arguments)
+    print("step", flush=True)
     time.sleep({pause})
-    print("stepped", flush=True)
     return done
 def slow_disk(file):  # when a file is written, and not yet in its place
+    print("writing", flush=True)
     time.sleep({pause})
     sync(file)
+    print("written", flush=True)
     time.sleep({pause})
 worlds.train_on_batch, os.fsync = slow_step, slow_disk
 train(TINY, small_digits(), {run_dir!r}, **{{**ASKED, **{more!r}}})
 """
+PAUSE = 0.05
+EVENTS = 2 * 2 + 2 * (4 + 2 * 2) + 2 * 2  # lines that the script prints: two locks; steps and two files, twice; the end
 
 
-def started(script):
+def kill_after(events, run_dir, **more):
+    """Start a run in a process of its own and kill it a moment after so many lines of its output."""
+    script = KILLED.format(tests=os.path.dirname(__file__), run_dir=str(run_dir), pause=PAUSE, more=more)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
+    seen = [process.stdout.readline().strip() for _ in range(events)]
+    time.sleep(random.uniform(0, PAUSE))
+    process.kill()
+    process.communicate()
+    assert seen[0] == "writing"  # it ran
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -146,32 +159,17 @@ MOST = [pytest.param(number, marks=pytest.mark.kills) for number in range(2, 20)
 
 @pytest.mark.parametrize("number", [0, 1, *MOST])
 def test_a_run_killed_at_a_random_moment_goes_on_to_the_very_same_end(straight, digits, tmp_path, number):
-    xla, pause = bool(number % 2), 0.1
-    moment = random.uniform(0, 25 * pause)  # 8 steps and 6 files of two pauses each follow the first step
-    more = {"jit_compile": xla}
-    process = started(
-        KILLED.format(tests=os.path.dirname(__file__), run_dir=str(tmp_path / "run"), pause=pause, more=more)
-    )
-    assert process.stdout.readline() == "stepped\n"
-    time.sleep(moment)
-    process.kill()
-    process.stdout.close()
-    assert process.wait() in (-signal.SIGKILL, 0)
-    left = sorted(contents(tmp_path / "run"))
-    train(TINY, digits, tmp_path / "run", **ASKED, jit_compile=xla)
-    assert outcome(tmp_path / "run") == straight[xla], f"killed {moment:.3f} s after the first step, which left {left}"
-    assert sorted(contents(tmp_path / "run")) == sorted(run_folder.FILES)
+    xla = bool(number % 2)
+    seen = kill_after(random.randrange(1, EVENTS + 1), tmp_path, jit_compile=xla)
+    left = sorted(contents(tmp_path))
+    train(TINY, digits, tmp_path, **ASKED, jit_compile=xla)
+    assert outcome(tmp_path) == straight[xla], f"killed after {len(seen)} lines, {seen[-1]!r}, which left {left}"
+    assert sorted(contents(tmp_path)) == sorted(run_folder.FILES)
 
 
 def test_a_run_killed_again_and_again_gets_to_the_very_same_end(straight, digits, tmp_path):
     for _ in range(2):
-        script = KILLED.format(tests=os.path.dirname(__file__), run_dir=str(tmp_path), pause=0.1, more={})
-        process = started(script)
-        for _ in range(6):
-            process.stdout.readline()  # into the second epoch, or what is left of it
-        process.kill()
-        process.stdout.close()
-        process.wait()
+        kill_after(12, tmp_path)  # in the first epoch's history, then in the second's checkpoint
     train(TINY, digits, tmp_path, **ASKED)
     assert outcome(tmp_path) == straight[False]
 
@@ -529,7 +527,7 @@ def test_a_loss_that_explodes_and_stays_finite_stops_the_run_and_says_what_to_ch
 
 def test_a_write_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(InterruptedError), results.written_whole(tmp_path / "a") as part:
+    with pytest.raises(InterruptedError), written_whole(tmp_path / "a") as part:
         part.write_text("ne")
         raise InterruptedError
     assert contents(tmp_path) == {"a": b"old"}

@@ -33,6 +33,7 @@ ORDER = [
     "optimizers",
     "recipes",
     "evaluation",
+    "whole_files",
     "results",
     "run_folder",
     "hosts",
