@@ -1,6 +1,6 @@
 # Every verb sets up what it needs by itself, in .venv/. `make` alone lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help quick execute book test check kaggle lint publish address lock clean
+.PHONY: help quick execute book test check bench kaggle lint publish address lock clean
 export PYTHON DATASET DATA EPOCHS SEED OWNER INPUTS PUSH
 RUN := sh tools/in_env.sh
 
@@ -24,6 +24,9 @@ test: ## library, chapters on small data, strict book
 
 check: ## make test, and a browser, hosted images, and the real data where it is at hand
 	@$(RUN) tools/verify.py --all
+
+bench: ## how fast a training step is, beside the article's way of writing it
+	@$(RUN) tests/benchmarks/bench.py
 
 kaggle: ## notebooks for Kaggle and Colab in _build/kaggle/ (OWNER= INPUTS= PUSH=, see book/kaggle.md)
 	@$(RUN) tools/kaggle.py
