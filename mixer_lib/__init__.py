@@ -21,7 +21,6 @@ from .evaluation import evaluate, predict  # noqa: E402
 from .layers import MixerBlock, MlpBlock, Patches  # noqa: E402
 from .noise import Augment  # noqa: E402
 from .optimizers import adamw  # noqa: E402
-from .own_data import checked_dataset  # noqa: E402
 from .pictures import dataset_from_folder  # noqa: E402
 from .recipes import RECIPES, Recipe  # noqa: E402
 from .results import RunResult, load_pretrained  # noqa: E402
@@ -43,7 +42,6 @@ __all__ = [
     "adamw",
     "build_classifier",
     "chapter_settings",
-    "checked_dataset",
     "dataset_from_folder",
     "evaluate",
     "load_dataset",

@@ -40,7 +40,8 @@ def labels(name, array, count, classes):
     if shape != (count,) or getattr(kind, "kind", "") not in "iu":
         raise ValueError(
             f"{name} must be whole numbers, one for each of the {count} pictures: ({count},). Received: {kind} "
-            f"{shape}. Count classes from 0 and keep pictures and labels together."
+            f"{shape}. Count classes from 0 and keep pictures and labels together; one-hot labels become such numbers "
+            f"by .argmax(axis=1)."
         )
     if not 0 <= array.min() <= array.max() < classes:
         raise ValueError(

@@ -24,7 +24,7 @@ class Dataset:
 
     `coarse_*` hold the superclasses, None where the data have none. `fingerprint` is the first 16 hex digits
     of the SHA-256 of the four arrays; left empty, it is computed.
-    Errors: ValueError for arrays of another shape or type, and for a label that is no class.
+    Errors: ValueError for arrays of another shape or type, for a label that is no class, and for fewer than two.
     """
 
     name: str
@@ -39,10 +39,18 @@ class Dataset:
     fingerprint: str = ""
 
     def __post_init__(self):
+        names = tuple(self.class_names)
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise ValueError(f"class_names must name at least 2 classes, each once. Received: {names!r}.")
         checks.pictures("x_train", self.x_train)
         checks.pictures("x_test", self.x_test)
         checks.labels("y_train", self.y_train, len(self.x_train), len(self.class_names))
         checks.labels("y_test", self.y_test, len(self.x_test), len(self.class_names))
+        if self.x_train.shape[1:] != self.x_test.shape[1:]:
+            sizes = f"{self.x_train.shape[1:]} and {self.x_test.shape[1:]}"
+            raise ValueError(
+                f"x_train and x_test must hold pictures of one size. Received: {sizes}. Resize one of them."
+            )
         if not self.fingerprint:
             arrays = (self.x_train, self.y_train, self.x_test, self.y_test)
             object.__setattr__(self, "fingerprint", _fingerprint(arrays))

@@ -13,6 +13,7 @@ from pathlib import Path
 from . import results
 from .data_files import is_at_hand, kaggle_folders, kaggle_root
 from .published import CIFAR100
+from .whole_files import written_whole
 
 # Lower bounds, as in pyproject.toml: on a host the library is installed without asking pip about them.
 OLDEST = {
@@ -97,7 +98,8 @@ def take_up(run_dir):
     furthest = max(runs, key=epochs_of)
     files = [path for path in furthest.iterdir() if path.is_file()]
     for path in sorted(files, key=lambda path: path.name == "checkpoint.npz"):  # last: with it the run counts as here
-        results.write_atomically(run_dir / path.name, path.read_bytes())
+        with written_whole(run_dir / path.name) as part:
+            part.write_bytes(path.read_bytes())
     print(f"An earlier session's run was found and goes on after its {epochs_of(furthest)} epochs.")
     return epochs_of(furthest)
 

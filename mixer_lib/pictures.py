@@ -10,7 +10,6 @@ import numpy as np
 
 from .checks import positive_integer, rate
 from .data import Dataset
-from .own_data import checked_dataset
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
 LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini"}  # beside what starts with a dot
@@ -154,13 +153,11 @@ def dataset_from_folder(folder, image_size=32, test_fraction=0.2, seed=0):
         test += [(pictures[i], label) for i in order[:count]]
         train += [(pictures[i], label) for i in order[count:]]
     train = [train[i] for i in draw.permutation(len(train))]  # validation takes the last tenth: all classes in it
-    return checked_dataset(
-        Dataset(
-            name=folder.name,
-            x_train=np.stack([picture for picture, _ in train]),
-            y_train=np.array([label for _, label in train], "int64"),
-            x_test=np.stack([picture for picture, _ in test]),
-            y_test=np.array([label for _, label in test], "int64"),
-            class_names=tuple(classes),
-        )
+    return Dataset(
+        name=folder.name,
+        x_train=np.stack([picture for picture, _ in train]),
+        y_train=np.array([label for _, label in train], "int64"),
+        x_test=np.stack([picture for picture, _ in test]),
+        y_test=np.array([label for _, label in test], "int64"),
+        class_names=tuple(classes),
     )

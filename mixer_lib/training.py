@@ -13,7 +13,6 @@ from .checkpoints import Run, held, learning_rate_of
 from .classifier import PRESETS, build_classifier, check_config
 from .evaluation import logits_of, scores
 from .finish import finish, finished_card
-from .own_data import checked_dataset
 from .recipes import RECIPES, check_recipe
 from .run_folder import RunFolder, stopped_well
 
@@ -70,7 +69,6 @@ def check_request(epochs, seed):
 
 def _check(config, dataset, epochs, seed):
     check_request(epochs, seed)
-    checked_dataset(dataset)
     classes = len(dataset.class_names)
     if config.num_classes != classes:
         raise ValueError(f"The config has num_classes={config.num_classes}, but {dataset.name} has {classes} classes.")

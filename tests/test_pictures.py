@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixer_lib import Dataset, MixerConfig, Recipe, checked_dataset, dataset_from_folder, pictures, train
+from mixer_lib import Dataset, MixerConfig, Recipe, dataset_from_folder, pictures, train
 from mixer_lib.pictures import read_picture
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -241,27 +241,22 @@ def by_hand(**changes):
     return Dataset("mine", **{**arrays, **changes})
 
 
-def test_arrays_that_fit_are_left_as_they_are():
-    data = by_hand()
-    assert checked_dataset(data) is data
-
-
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
         ({"x_train": np.zeros((20, 8, 8, 3))}, ("x_train", "uint8", "float64", "astype('uint8')")),
-        ({"x_test": np.zeros((4, 8, 8), "uint8")}, ("x_test", "(4, 8, 8)", "np.repeat")),
-        ({"x_train": np.zeros((20, 8, 8, 4), "uint8")}, ("x_train", "in colour", "(20, 8, 8, 4)")),
-        ({"x_train": np.zeros((20, 8, 6, 3), "uint8")}, ("x_train", "square", "(20, 8, 6, 3)")),
-        ({"x_train": [[0]]}, ("x_train", "NumPy array", "list")),
-        ({"x_train": np.zeros((1, 8, 8, 3), "uint8")}, ("x_train", "at least 2 pictures")),
-        ({"x_test": np.zeros((0, 8, 8, 3), "uint8")}, ("x_test", "at least 1 picture")),
+        ({"x_test": np.zeros((4, 8, 8), "uint8")}, ("x_test", "(4, 8, 8)", "repeat a grey one")),
+        ({"x_train": np.zeros((20, 8, 8, 4), "uint8")}, ("x_train", "colour picture", "(20, 8, 8, 4)")),
+        ({"x_train": np.zeros((20, 8, 6, 3), "uint8")}, ("one size", "(8, 6, 3)")),
+        ({"x_train": [[0]]}, ("x_train", "array", "list")),
+        ({"x_train": np.zeros((0, 8, 8, 3), "uint8")}, ("x_train", "at least one colour picture")),
+        ({"x_test": np.zeros((0, 8, 8, 3), "uint8")}, ("x_test", "at least one colour picture")),
         ({"x_test": np.zeros((4, 4, 4, 3), "uint8")}, ("one size", "(8, 8, 3)", "(4, 4, 3)", "Resize")),
         ({"y_train": np.zeros((20, 2), "int64")}, ("y_train", "(20, 2)", "argmax")),
         ({"y_train": np.zeros(19, "int64")}, ("y_train", "20 pictures", "(19,)")),
         ({"y_test": np.zeros(4)}, ("y_test", "whole numbers", "float64")),
-        ({"y_train": np.arange(20) % 2 + 1}, ("y_train", "from 0 to 1", "2 for picture 1", "from 0")),
-        ({"y_test": np.array([0, 1, -1, 0])}, ("y_test", "-1 for picture 2")),
+        ({"y_train": np.arange(20) % 2 + 1}, ("y_train", "from 0 to 1", "1 to 2")),
+        ({"y_test": np.array([0, 1, -1, 0])}, ("y_test", "-1 to 1")),
         ({"y_test": ["no", "yes", "no", "no"]}, ("y_test", "whole numbers", "list")),
         ({"class_names": ("one",)}, ("class_names", "at least 2")),
         ({"class_names": ("same", "same")}, ("class_names", "each once")),
