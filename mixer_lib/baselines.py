@@ -67,9 +67,9 @@ class GmlpConfig(_TableConfig):
         patches, half = self.num_patches, self.ffn_dim // 2
         return patches * self.hidden_dim * (self.ffn_dim + half) + half * patches**2
 
-    def build(self, adapt_to=None):
+    def build(self, adapt_to=None, shift=0):
         """The model of these sizes: see `build_gmlp`."""
-        return build_gmlp(self, adapt_to)
+        return build_gmlp(self, adapt_to, shift)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,38 +99,40 @@ class VitConfig(_TableConfig):
         attention = 4 * patches * width**2 + 2 * patches**2 * width  # four projections; scores and their use
         return attention + 2 * patches * width * self.mlp_dim
 
-    def build(self, adapt_to=None):
+    def build(self, adapt_to=None, shift=0):
         """The model of these sizes: see `build_vit`."""
-        return build_vit(self, adapt_to)
+        return build_vit(self, adapt_to, shift)
 
 
-def build_gmlp(config, adapt_to=None):
+def build_gmlp(config, adapt_to=None, shift=0):
     """Build a gMLP as a Keras model.
 
     Args:
         config: a `GmlpConfig`.
         adapt_to: as for `build_classifier`.
+        shift: as for `build_classifier`.
 
     Returns:
         `keras.Model`, used as that of `build_classifier`.
     """
-    images, x = embedded_patches(config, adapt_to)  # x: (B, S, C)
+    images, x = embedded_patches(config, adapt_to, shift)  # x: (B, S, C)
     for block in range(config.num_blocks):
         x = GmlpBlock(config.ffn_dim, config.dropout, name=f"block_{block}")(x)  # (B, S, C)
     return classified(config, images, x)
 
 
-def build_vit(config, adapt_to=None):
+def build_vit(config, adapt_to=None, shift=0):
     """Build a small Vision Transformer as a Keras model: mean of the patches instead of a class token.
 
     Args:
         config: a `VitConfig`.
         adapt_to: as for `build_classifier`.
+        shift: as for `build_classifier`.
 
     Returns:
         `keras.Model`, used as that of `build_classifier`.
     """
-    images, x = embedded_patches(config, adapt_to)  # x: (B, S, C)
+    images, x = embedded_patches(config, adapt_to, shift)  # x: (B, S, C)
     x = Positions(name="positions")(x)
     for block in range(config.num_blocks):
         x = TransformerBlock(config.num_heads, config.mlp_dim, config.dropout, name=f"block_{block}")(x)

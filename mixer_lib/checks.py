@@ -18,6 +18,12 @@ def rate(name, value, hint=""):
     return float(value)
 
 
+def pixels(name, value, hint=""):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 2**15:
+        raise ValueError(f"{name} must be a number of pixels, 0 or more. Received: {value!r}.{hint}")
+    return float(value)
+
+
 def yes_or_no(name, value, hint=""):
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False. Received: {value!r}.{hint}")

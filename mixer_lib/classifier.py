@@ -85,6 +85,7 @@ def _paper(patch_size, num_blocks, hidden_dim):
 
 PRESETS = {
     "article": MixerConfig(),
+    "article-plus": MixerConfig(dropout=0.1),  # the same size; RECIPES["article-plus"] is the rest of it
     "mixer-s/32": _paper(32, 8, 512),
     "mixer-s/16": _paper(16, 8, 512),
     "mixer-b/32": _paper(32, 12, 768),
@@ -101,7 +102,7 @@ def check_config(config):
         raise ValueError(f"config must be a MixerConfig or the name of a preset ('article'). Received: {config!r}.")
 
 
-def build_classifier(config, adapt_to=None):
+def build_classifier(config, adapt_to=None, shift=0):
     """Build the Mixer as a Keras model.
 
     Args:
@@ -109,6 +110,7 @@ def build_classifier(config, adapt_to=None):
             and `multiply_adds` of its own, builds itself.
         adapt_to: (N, H, W, 3) training images, 0-255, from which mean and variance of each colour are taken. Leave
             it out when weights are loaded afterwards: they hold both.
+        shift: largest move of a picture in training, in pixels along each axis (see `Augment`).
 
     Returns:
         `keras.Model`: (B, image_size, image_size, 3) images 0-255, uint8 or float -> (B, num_classes) logits.
@@ -123,8 +125,8 @@ def build_classifier(config, adapt_to=None):
         config = PRESETS[config]
     check_config(config)
     if not isinstance(config, MixerConfig):
-        return config.build(adapt_to)
-    images, x = embedded_patches(config, adapt_to)  # x: (B, S, C)
+        return config.build(adapt_to, shift)
+    images, x = embedded_patches(config, adapt_to, shift)  # x: (B, S, C)
     for block in range(config.num_blocks):
         depth = config.stochastic_depth * block / max(1, config.num_blocks - 1)
         x = MixerBlock(
@@ -140,12 +142,13 @@ def build_classifier(config, adapt_to=None):
     return classified(config, images, x)
 
 
-def embedded_patches(config, adapt_to=None):
+def embedded_patches(config, adapt_to=None, shift=0):
     """The way from images to the table of patches, which every model of this book begins with.
 
     Args:
         config: any config with image_size, patch_size and hidden_dim.
         adapt_to: as for `build_classifier`.
+        shift: as for `build_classifier`.
 
     Returns:
         Two symbolic tensors: the (B, image_size, image_size, 3) images, and the (B, S, C) table made of them:
@@ -162,7 +165,7 @@ def embedded_patches(config, adapt_to=None):
 
     images = keras.Input((config.image_size, config.image_size, 3), name="images")  # (B, H, W, 3)
     x = normalize(images)
-    x = Augment(AUGMENT_ZOOM, name="augment", dtype="float32")(x)
+    x = Augment(AUGMENT_ZOOM, shift, name="augment", dtype="float32")(x)
     x = Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
     x = keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
     return images, x

@@ -7,6 +7,7 @@ import math
 
 import keras
 
+from .checks import pixels
 from .checks import rate as rate_of
 from .worlds import SeedGenerator, ops, randint, uniform
 
@@ -97,13 +98,14 @@ class StochasticDepth(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate}
 
 
-def zoom_matrix(factors, mirrored, size):
-    """The linear map that zooms (and may mirror) one axis of an image, as a matrix for each image.
+def zoom_matrix(factors, mirrored, size, shifts=None):
+    """The linear map that zooms (and may mirror, and shift) one axis of an image, as a matrix for each image.
 
     Args:
         factors: (B,) floats; above 1 zooms out, below 1 zooms in.
         mirrored: (B,) floats, 1 to reverse the axis, else 0.
         size: number of pixels along the axis.
+        shifts: (B,) floats, pixels by which the image moves towards lower places; None moves nothing.
 
     Returns:
         (B, size, size): row i holds the weights with which the old pixels make the new pixel i, by linear
@@ -113,6 +115,8 @@ def zoom_matrix(factors, mirrored, size):
     center = (size - 1) / 2
     scale = (factors * (1 - 2 * mirrored))[:, None]  # a mirrored axis is a zoom by a negative factor
     at = center + scale * (pixel[None, :] - center)  # (B, size): where each new pixel looks
+    if shifts is not None:
+        at = at + shifts[:, None]
     at = ops.where(at < 0, -at - 1, at)
     at = ops.where(at > size - 1, 2 * size - 1 - at, at)
     at = ops.minimum(ops.maximum(at, 0.0), size - 1.0)
@@ -121,7 +125,7 @@ def zoom_matrix(factors, mirrored, size):
 
 @keras.utils.register_keras_serializable("mixer_lib")
 class Augment(keras.layers.Layer):
-    """Mirror half of the images left to right and zoom each by a random factor; in training only.
+    """Mirror half of the images left to right, zoom each by a random factor and may shift it; in training only.
 
     Height and width are zoomed independently, by factors uniform in [1 - zoom, 1 + zoom], bilinearly, reflecting
     at the edges: what Keras's RandomFlip and RandomZoom(zoom, zoom) do. A zoom acts on rows and columns apart, so
@@ -130,13 +134,15 @@ class Augment(keras.layers.Layer):
 
     Args:
         zoom: largest relative zoom, below 1.
+        shift: largest move along each axis, in pixels, uniform in [-shift, shift]; the article moves nothing.
 
     Input and output shape: (B, H, W, C).
     """
 
-    def __init__(self, zoom=0.2, **kwargs):
+    def __init__(self, zoom=0.2, shift=0.0, **kwargs):
         super().__init__(**kwargs)
         self.zoom = rate_of("zoom", zoom)
+        self.shift = pixels("shift", shift)
         self.seed_generator = SeedGenerator()
 
     def call(self, images, training=None):
@@ -147,13 +153,17 @@ class Augment(keras.layers.Layer):
         tall = uniform((batch,), low, high, seed=self.seed_generator)
         wide = uniform((batch,), low, high, seed=self.seed_generator)
         mirrored = ops.cast(uniform((batch,), seed=self.seed_generator) < 0.5, "float32")
-        rows = ops.cast(zoom_matrix(tall, 0 * mirrored, height), images.dtype)
-        columns = ops.cast(zoom_matrix(wide, mirrored, width), images.dtype)
+        down, right = self._shifts(batch), self._shifts(batch)
+        rows = ops.cast(zoom_matrix(tall, 0 * mirrored, height, down), images.dtype)
+        columns = ops.cast(zoom_matrix(wide, mirrored, width, right), images.dtype)
         images = ops.einsum("bhr,brwc->bhwc", rows, images)
         return ops.einsum("bwq,bhqc->bhwc", columns, images)
+
+    def _shifts(self, batch):
+        return uniform((batch,), -self.shift, self.shift, seed=self.seed_generator) if self.shift else None
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "zoom": self.zoom}
+        return {**super().get_config(), "zoom": self.zoom, "shift": self.shift}

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .checks import positive_integer, yes_or_no
+from .checks import pixels, positive_integer, yes_or_no
 from .optimizers import adamw, check_rates, keras_adamw
 
 
@@ -19,6 +19,7 @@ class Recipe:
             "cosine" takes it from its first value to 0 along half a cosine.
         lr_patience: see schedule.
         stop_patience: stop after so many epochs without a better validation loss; None never stops early.
+        shift: pixels by which training moves each picture at most, along each axis, besides mirror and zoom.
     """
 
     learning_rate: float = 0.005
@@ -28,6 +29,7 @@ class Recipe:
     schedule: str = "plateau"
     lr_patience: int = 5
     stop_patience: int | None = 10
+    shift: float = 0.0
 
     def __post_init__(self):
         if self.schedule not in ("plateau", "cosine"):
@@ -36,6 +38,7 @@ class Recipe:
         check_rates(self.learning_rate, self.weight_decay, self.decay_follows_lr)
         for name in ("learning_rate", "weight_decay"):
             object.__setattr__(self, name, float(getattr(self, name)))  # a plain number, which a card can hold
+        object.__setattr__(self, "shift", pixels("shift", self.shift, " The article has 0."))
         for name, article in (("batch_size", 128), ("lr_patience", 5), ("stop_patience", 10)):
             value = getattr(self, name)
             if name != "stop_patience" or value is not None:
@@ -53,4 +56,11 @@ def check_recipe(recipe):
         raise ValueError(f"recipe must be a Recipe, such as RECIPES['article'], or left out. Received: {recipe!r}.")
 
 
-RECIPES = {"article": Recipe()}
+RECIPES = {
+    "article": Recipe(),
+    # What closes the gap to the article's claim: pictures that move, a decay that shrinks with the learning rate (as
+    # strong as the article's at first), and a learning rate that ends at zero. With half the dropout: PRESETS.
+    "article-plus": Recipe(
+        weight_decay=0.0001 / 0.005, decay_follows_lr=True, schedule="cosine", stop_patience=None, shift=4
+    ),
+}

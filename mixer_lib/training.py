@@ -67,7 +67,7 @@ def check_request(epochs, seed):
         raise ValueError(f"seed must be a whole number from 0 to {2**31 - 1}. Received: {seed!r}.")
 
 
-def _check(config, dataset, epochs, seed):
+def _check(config, recipe, dataset, epochs, seed):
     check_request(epochs, seed)
     classes = len(dataset.class_names)
     if config.num_classes != classes:
@@ -75,6 +75,11 @@ def _check(config, dataset, epochs, seed):
     side = dataset.x_train.shape[1:3]
     if side != (config.image_size, config.image_size):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
+    if 2 * recipe.shift > config.image_size:
+        raise ValueError(
+            f"The recipe has shift={recipe.shift}, and pictures are {config.image_size} pixels wide: half of that is the "
+            f"most by which they can move."
+        )
 
 
 def train(
@@ -130,7 +135,7 @@ def train(
     recipe = recipe or RECIPES.get(preset, RECIPES["article"])
     check_config(config)
     check_recipe(recipe)
-    _check(config, dataset, epochs, seed)
+    _check(config, recipe, dataset, epochs, seed)
     folder = RunFolder(run_dir)
     strategy = several.strategy_for(precision, devices, recipe.batch_size, jit_compile)
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
@@ -159,7 +164,7 @@ def train(
 
     keras.utils.set_random_seed(seed)
     with several.setting(precision, strategy):
-        model = build_classifier(config, adapt_to=dataset.x_train)
+        model = build_classifier(config, dataset.x_train, recipe.shift)
         model.compile(
             recipe.optimizer(),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
