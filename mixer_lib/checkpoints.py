@@ -1,6 +1,7 @@
 """A run on disk: one file, written whole at the end of each epoch, from which the same call goes on."""
 
 import csv
+import dataclasses
 import datetime
 import io
 import json
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 
 from . import results, worlds
+from .recipes import Recipe
 
 ONCE_UNSAID = {"precision": "float32", "devices": 1}  # what a checkpoint means that does not say it
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
@@ -47,19 +49,26 @@ def _world(key, value):
     return value.rpartition(".")[0] if key == "keras" and value else value
 
 
+def refuse_another(folder, held, asked):
+    """ValueError, with the first difference named, unless the run held is the one asked for."""
+    for key in {**asked, **held}:
+        found, wanted = (known.get(key, ONCE_UNSAID.get(key)) for known in (held, asked))
+        if key == "recipe":  # one written before a setting was there means that setting's default
+            found = {**dataclasses.asdict(Recipe()), **found}
+        if _world(key, found) != _world(key, wanted):
+            raise ValueError(
+                f"{folder.path} holds a run with {key} = {found!r}, and {wanted!r} was asked for. Name another "
+                f"run_dir, or remove this one."
+            )
+
+
 def held(folder, identity, epochs):
     """The state of the run in a folder, None if there is none; ValueError if it isn't the run that is asked for."""
     file = folder.path / "checkpoint.npz"
     if not file.exists():
         return None
     state, _ = read(file, only=[])
-    for key in {**identity, **state["identity"]}:
-        found, asked = (known.get(key, ONCE_UNSAID.get(key)) for known in (state["identity"], identity))
-        if _world(key, found) != _world(key, asked):
-            raise ValueError(
-                f"{folder.path} holds a run with {key} = {found!r}, and {asked!r} was asked for. Name another "
-                f"run_dir, or remove this one."
-            )
+    refuse_another(folder, state["identity"], identity)
     if len(state["history"]) > epochs:
         raise ValueError(
             f"{folder.path} holds {len(state['history'])} finished epochs, and epochs = {epochs} was asked for. Ask "

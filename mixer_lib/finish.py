@@ -7,11 +7,34 @@ import keras
 import numpy as np
 
 from . import results
-from .checkpoints import history_text
+from .checkpoints import history_text, refuse_another
 from .classifier import multiply_adds
 from .devices import as_loaded
 from .evaluation import logits_of, scores
 from .whole_files import sha256_of
+
+
+def kept_card(folder, identity, epochs):
+    """The card of a finished run whose checkpoint is gone, its files whole beside it; None if there is no card.
+
+    Raises:
+        ValueError: if it is another run's, or if it can neither be taken as it is nor gone on with.
+    """
+    card_file = folder.path / "card.json"
+    if not card_file.exists():
+        return None
+    card = results.RunResult.load(card_file)
+    known = {**dataclasses.asdict(card), **card.versions, "epochs": card.epochs_asked}
+    refuse_another(folder, {key: known[key] for key in identity if key in known}, identity)
+    weights, history = (folder.path / name for name in ("best.weights.h5", "history.csv"))
+    whole = weights.exists() and history.exists() and sha256_of(weights) == card.weights_sha256
+    if whole and card.epochs_asked == epochs and len(history.read_text("utf-8").splitlines()) == card.epochs_run + 1:
+        return card
+    raise ValueError(
+        f"{folder.path} holds the card of a run of {card.epochs_asked} epochs without its checkpoint, and {epochs} were "
+        f"asked for: it can't go on, and its weights or history may not be whole. Name another run_dir, or remove this "
+        f"one."
+    )
 
 
 def finished_card(folder, state, epochs):

@@ -12,7 +12,7 @@ from . import worlds
 from .checkpoints import Run, held, learning_rate_of
 from .classifier import PRESETS, build_classifier, check_config
 from .evaluation import logits_of, scores
-from .finish import finish, finished_card
+from .finish import finish, finished_card, kept_card
 from .recipes import RECIPES, check_recipe
 from .run_folder import RunFolder, stopped_well
 
@@ -157,7 +157,7 @@ def train(
     if recipe.schedule == "cosine":
         identity["epochs"] = epochs  # the schedule depends on it
     state = held(folder, identity, epochs)
-    card = finished_card(folder, state, epochs) if state else None
+    card = finished_card(folder, state, epochs) if state else kept_card(folder, identity, epochs)
     if card:
         return card
     folder.try_out()

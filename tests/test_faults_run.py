@@ -324,6 +324,36 @@ def test_lost_weights_and_cards_of_a_finished_run_are_made_again(finished, digit
     assert outcome(finished) == before
 
 
+def test_a_finished_run_without_its_checkpoint_is_still_finished(finished, digits, monkeypatch):
+    before = outcome(finished)
+    monkeypatch.setattr(worlds, "train_on_batch", lambda *arguments: pytest.fail("a step was trained"))
+    (finished / "checkpoint.npz").unlink()
+    assert train(TINY, digits, finished, **ASKED) == RunResult.load(finished / "card.json")
+    assert outcome(finished) == before
+
+
+def test_a_finished_run_without_its_checkpoint_is_never_overwritten(finished, digits):
+    (finished / "checkpoint.npz").unlink()
+    before = contents(finished)
+    with pytest.raises(ValueError, match="seed = 4, and 5 was asked for"):
+        train(TINY, digits, finished, **{**ASKED, "seed": 5})
+    with pytest.raises(ValueError, match="a run of 2 epochs without its checkpoint, and 3 were asked for"):
+        train(TINY, digits, finished, **{**ASKED, "epochs": 3})
+    assert contents(finished) == before
+    (finished / "best.weights.h5").write_bytes(before["best.weights.h5"][:-1])
+    with pytest.raises(ValueError, match="may not be whole.*another run_dir"):
+        train(TINY, digits, finished, **ASKED)
+    assert (finished / "card.json").read_bytes() == before["card.json"]
+
+
+def test_a_card_that_does_not_say_a_later_setting_means_its_default(finished, digits):
+    (finished / "checkpoint.npz").unlink()
+    card = json.loads((finished / "card.json").read_text(encoding="utf-8"))
+    card["recipe"].pop("shift")
+    (finished / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    assert train(TINY, digits, finished, **ASKED).recipe == card["recipe"]
+
+
 # --- disks ----------------------------------------------------------------------------------------
 
 
