@@ -481,30 +481,42 @@ def test_make_lock_killed_at_any_moment_leaves_the_old_pins_or_the_new_ones_and_
     assert not list(clone.glob(".requirements*"))
 
 
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+RENDERS = """
+title: Small
+only_build_toc_files: true
+execute: {execute_notebooks: 'off'}
+sphinx: {local_extensions: {waits: book}}
+"""
+WAITS_TO_RENDER = """
+import os, time
+from pathlib import Path
+def setup(app):
+    here = Path(__file__).parents[4]
+    (here / "renderer").write_text(str(os.getpid()))
+    while not (here / "go").exists():
+        time.sleep(0.1)
+"""
 
 
 def test_make_book_killed_while_it_renders_takes_its_renderer_along_and_works_afterwards(clone):
     shutil.copy(ROOT / "tools" / "book.py", clone / "tools")
     (clone / "book").mkdir()
     (clone / "book" / "index.md").write_text("# A small book\n\nGrüße.\n", encoding="utf-8")
+    (clone / "book" / "waits.py").write_text(WAITS_TO_RENDER)
     (clone / "mixer_lib" / "pretrained").mkdir(parents=True)
-    (clone / "_config.yml").write_text(
-        "title: Small\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n"
-    )
+    (clone / "_config.yml").write_text(RENDERS)
     (clone / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
     page = clone / "_build" / "committed" / "html" / "book" / "index.html"
     page.parent.mkdir(parents=True)
     page.write_text("the last one")
     with start([sys.executable, "tools/book.py"], clone) as process:
-        until(lambda: process.poll() is not None or (clone / "_build" / "committed" / "stage" / "_build").exists())
-        renderers = children(process.pid)
-        time.sleep(random.uniform(0, 0.3))
+        until(lambda: (clone / "renderer").exists() and (clone / "renderer").read_text() or process.poll() is not None)
         process.kill()
-        process.wait()
-        assert len(renderers) == 1
-        until(lambda: not alive(renderers[0]))
+    renderer = int((clone / "renderer").read_text())
+    try:
+        until(lambda: not alive(renderer), seconds=60)
+    finally:
+        (clone / "go").touch()  # a renderer that was not taken along ends, too
     assert page.read_text() == "the last one"
     assert done_by("book", clone) == "the book: _build/committed/html/index.html"
     assert "Grüße" in page.read_text(encoding="utf-8")
