@@ -213,6 +213,9 @@ noise.Augment.call = plain
 for name, epochs in (("whole", 2), ("parts", 1), ("parts", 2)):
     train(TINY, data, pathlib.Path(name), epochs=epochs, seed=1, recipe=QUICK, devices=2)
     found[name] = without_seconds(pathlib.Path(name))
+for name, epochs in (("half whole", 2), ("half parts", 1), ("half parts", 2)):  # with a loss scale that both share
+    train(TINY, data, pathlib.Path(name), epochs=epochs, seed=1, recipe=QUICK, devices=2, precision="mixed_float16")
+    found[name] = without_seconds(pathlib.Path(name))
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
@@ -248,8 +251,9 @@ def test_a_run_begun_on_two_devices_is_refused_on_one(shared):
     assert "devices = 2, and 1 was asked for" in shared["refusal"]
 
 
-def test_a_run_on_two_devices_goes_on_to_the_same_end_noise_included(shared):
-    for row, other in zip(shared["whole"], shared["parts"], strict=True):
+@pytest.mark.parametrize("kind", ["", "half "])
+def test_a_run_on_two_devices_goes_on_to_the_same_end_noise_included(shared, kind):
+    for row, other in zip(shared[f"{kind}whole"], shared[f"{kind}parts"], strict=True):
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-4)
         assert float(row["val_loss"]) == pytest.approx(float(other["val_loss"]), rel=1e-4)
 
