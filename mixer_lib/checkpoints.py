@@ -1,7 +1,6 @@
 """A run on disk: one file, written whole at the end of each epoch, from which the same call goes on."""
 
 import csv
-import dataclasses
 import datetime
 import io
 import json
@@ -12,69 +11,14 @@ import keras
 import numpy as np
 
 from . import results, worlds
-from .recipes import Recipe
+from .checkpoint_files import held, read, sum_of
 
-ONCE_UNSAID = {"precision": "float32", "devices": 1}  # what a checkpoint means that does not say it
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
-STATE = {"identity", "history", "best", "counters", "lr", "stopped", "started"}
 
 
 def learning_rate_of(model):
     """The learning rate that the next step will use."""
     return float(np.asarray(model.optimizer.learning_rate))
-
-
-def read(file, only=None):
-    """What a checkpoint holds: its state and its arrays (or those named), each with its checksum compared.
-
-    Raises:
-        ValueError: if the file is damaged or no checkpoint. Pickles in it are never opened.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as archive:  # zipfile compares the checksum of each part that is read
-            arrays = {name: archive[name] for name in (archive.files if only is None else ["state", *only])}
-        state = json.loads(str(arrays.pop("state")))
-        if not isinstance(state, dict) or not set(state) >= STATE:
-            raise ValueError("it does not hold the state of a run")
-    except Exception as error:  # a broken archive can raise nearly anything
-        raise ValueError(
-            f"{file} can't be read as the checkpoint of a run: it is damaged or something else ({error}). It was left "
-            f"as it is. Put a whole copy in its place, or move it away: then the run starts anew."
-        ) from error
-    return state, arrays
-
-
-def _world(key, value):
-    """What must agree for two halves to be one run: of Keras's version, all but the patch level."""
-    return value.rpartition(".")[0] if key == "keras" and value else value
-
-
-def refuse_another(folder, held, asked):
-    """ValueError, with the first difference named, unless the run held is the one asked for."""
-    for key in {**asked, **held}:
-        found, wanted = (known.get(key, ONCE_UNSAID.get(key)) for known in (held, asked))
-        if key == "recipe":  # one written before a setting was there means that setting's default
-            found = {**dataclasses.asdict(Recipe()), **found}
-        if _world(key, found) != _world(key, wanted):
-            raise ValueError(
-                f"{folder.path} holds a run with {key} = {found!r}, and {wanted!r} was asked for. Name another "
-                f"run_dir, or remove this one."
-            )
-
-
-def held(folder, identity, epochs):
-    """The state of the run in a folder, None if there is none; ValueError if it isn't the run that is asked for."""
-    file = folder.path / "checkpoint.npz"
-    if not file.exists():
-        return None
-    state, _ = read(file, only=[])
-    refuse_another(folder, state["identity"], identity)
-    if len(state["history"]) > epochs:
-        raise ValueError(
-            f"{folder.path} holds {len(state['history'])} finished epochs, and epochs = {epochs} was asked for. Ask "
-            f"for at least {len(state['history'])}, or name another run_dir."
-        )
-    return state
 
 
 def history_text(history):
@@ -138,6 +82,7 @@ class Run:
         arrays = {f"weights_{i}": np.asarray(w) for i, w in enumerate(self.model.get_weights())}
         arrays |= {f"best_{i}": w for i, w in enumerate(self.best)}
         arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(worlds.optimizer_variables(self.model))}
+        state["sums"] = {name: sum_of(array) for name, array in arrays.items()}
         packed = io.BytesIO()
         np.savez(packed, state=json.dumps(state), **arrays)
         self.folder.write("checkpoint.npz", packed.getvalue())

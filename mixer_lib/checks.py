@@ -20,7 +20,7 @@ def rate(name, value, hint=""):
 
 def pixels(name, value, hint=""):
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 2**15:
-        raise ValueError(f"{name} must be a number of pixels, 0 or more. Received: {value!r}.{hint}")
+        raise ValueError(f"{name} must be a number of pixels from 0 to below {2**15:,}. Received: {value!r}.{hint}")
     return float(value)
 
 

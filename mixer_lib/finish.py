@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from . import results
-from .checkpoints import history_text, refuse_another
+from .checkpoint_files import refuse_another
+from .checkpoints import history_text
 from .classifier import multiply_adds
 from .devices import as_loaded
 from .evaluation import logits_of, scores

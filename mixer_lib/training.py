@@ -76,10 +76,7 @@ def _check(config, recipe, dataset, epochs, seed):
     if side != (config.image_size, config.image_size):
         raise ValueError(f"The config has image_size={config.image_size}, but {dataset.name} has pictures of {side}.")
     if 2 * recipe.shift > config.image_size:
-        raise ValueError(
-            f"The recipe has shift={recipe.shift}, and pictures are {config.image_size} pixels wide: half of that is the "
-            f"most by which they can move."
-        )
+        raise ValueError(f"The recipe has shift={recipe.shift}, but pictures of {side} move by half a side at most.")
 
 
 def train(

@@ -140,12 +140,14 @@ def seed_generators(model):
 def optimizer_variables(model):
     """Everything the model's optimizer remembers, created if it isn't yet."""
     optimizer = model.optimizer
+    scale = getattr(optimizer, "_loss_scale", None)  # of float16: Keras 2.15 leaves it out of `variables`
+    beside = [scale.current_loss_scale, scale.counter] if scale else []
     if hasattr(optimizer, "_create_all_weights"):  # tensorflow-addons builds on Keras's legacy optimizers
         optimizer._create_all_weights(model.trainable_variables)
-        return optimizer.variables()
+        return optimizer.variables() + beside
     if not getattr(optimizer, "built", False):  # Keras 2.15 has no such attribute; building twice does no harm there
         optimizer.build(model.trainable_variables)
-    return list(optimizer.variables)
+    return list(optimizer.variables) + beside
 
 
 @contextlib.contextmanager

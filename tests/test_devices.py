@@ -1,6 +1,7 @@
 """Half precision, several devices, other backends: the same training, and the same files afterwards."""
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from test_training import QUICK, TINY, history_of, small_digits
+from test_training import QUICK, TINY, history_of, small_digits, without_seconds
 
 from mixer_lib import Recipe, build_classifier, devices, train, worlds
 from mixer_lib.evaluation import logits_of, scores
@@ -104,16 +105,37 @@ def test_float16_scales_its_loss_so_that_small_gradients_survive_and_the_scale_i
     plain = build_classifier(TINY)
     plain.compile(QUICK.optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     more = len(worlds.optimizer_variables(model)) - len(worlds.optimizer_variables(plain))
-    if worlds.KERAS_3:  # Keras 2.15 keeps them elsewhere: there a resumed run finds the scale anew
-        assert more >= 2  # the scale, and how many steps have gone well
+    assert more >= 2  # the scale, and how many steps have gone well
+
+
+def assert_same_end(run_dir, other):
+    """The same history and weights, to the last bit."""
+    assert without_seconds(run_dir) == without_seconds(other)
+    assert (run_dir / "best.weights.h5").read_bytes() == (other / "best.weights.h5").read_bytes()
 
 
 def test_a_run_in_half_precision_goes_on_to_the_very_same_end(half, digits, tmp_path):
     precision, run_dir, _ = half
     for epochs in (1, 2):
         train(TINY, digits, tmp_path, epochs=epochs, seed=1, recipe=QUICK, precision=precision)
-    for row, other in zip(history_of(tmp_path), history_of(run_dir), strict=True):
-        assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
+    assert_same_end(tmp_path, run_dir)
+
+
+def test_a_run_goes_on_with_the_scale_of_the_loss_that_it_had(digits, tmp_path, monkeypatch):
+    step, count = worlds.train_on_batch, itertools.count()
+
+    def too_large_from_the_third_step_on(model, *batch):
+        if next(count) % 8 == 2:
+            scale = model.optimizer.dynamic_scale if worlds.KERAS_3 else model.optimizer._loss_scale.current_loss_scale
+            scale.assign(2.0**40)  # each step halves it and does nothing else, until gradients are finite again
+        return step(model, *batch)
+
+    monkeypatch.setattr(worlds, "train_on_batch", too_large_from_the_third_step_on)
+    asked = dict(seed=1, recipe=QUICK, precision="mixed_float16")
+    train(TINY, digits, tmp_path / "whole", epochs=2, **asked)
+    for epochs in (1, 2):
+        train(TINY, digits, tmp_path / "halves", epochs=epochs, **asked)
+    assert_same_end(tmp_path / "halves", tmp_path / "whole")
 
 
 def test_a_run_begun_in_another_precision_is_refused_both_ways(half, digits, tmp_path):
@@ -191,6 +213,9 @@ noise.Augment.call = plain
 for name, epochs in (("whole", 2), ("parts", 1), ("parts", 2)):
     train(TINY, data, pathlib.Path(name), epochs=epochs, seed=1, recipe=QUICK, devices=2)
     found[name] = without_seconds(pathlib.Path(name))
+for name, epochs in (("half whole", 2), ("half parts", 1), ("half parts", 2)):  # with a loss scale that both share
+    train(TINY, data, pathlib.Path(name), epochs=epochs, seed=1, recipe=QUICK, devices=2, precision="mixed_float16")
+    found[name] = without_seconds(pathlib.Path(name))
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
@@ -226,8 +251,9 @@ def test_a_run_begun_on_two_devices_is_refused_on_one(shared):
     assert "devices = 2, and 1 was asked for" in shared["refusal"]
 
 
-def test_a_run_on_two_devices_goes_on_to_the_same_end_noise_included(shared):
-    for row, other in zip(shared["whole"], shared["parts"], strict=True):
+@pytest.mark.parametrize("kind", ["", "half "])
+def test_a_run_on_two_devices_goes_on_to_the_same_end_noise_included(shared, kind):
+    for row, other in zip(shared[f"{kind}whole"], shared[f"{kind}parts"], strict=True):
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-4)
         assert float(row["val_loss"]) == pytest.approx(float(other["val_loss"]), rel=1e-4)
 

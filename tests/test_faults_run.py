@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from test_training import QUICK, TINY, history_of, small_digits
 
-from mixer_lib import Recipe, RunResult, build_classifier, checkpoints, run_folder, train, worlds
+from mixer_lib import Recipe, RunResult, build_classifier, checkpoints, results, run_folder, train, worlds
 from mixer_lib.__main__ import main
 from mixer_lib.run_folder import LOCK, RunFolder, Terminated
 from mixer_lib.whole_files import written_whole
@@ -95,6 +95,16 @@ def test_a_run_killed_after_any_of_its_files_goes_on_to_the_very_same_end(moment
     assert outcome(taken[number][2]) == outcome(whole)
 
 
+def test_a_commit_between_two_halves_of_a_run_is_all_that_its_card_tells_of_it(moments, digits, tmp_path, monkeypatch):
+    whole, taken = moments
+    halves = shutil.copytree(taken[1][2], tmp_path / "halves")  # after the first epoch
+    monkeypatch.setattr(results, "commit", lambda: "another")
+    train(TINY, digits, halves, **ASKED)
+    cards = [json.loads((run_dir / "card.json").read_text(encoding="utf-8")) for run_dir in (whole, halves)]
+    assert {key for key in cards[0] | cards[1] if cards[0][key] != cards[1][key]} - set(TIMES) == set()
+    assert cards[1]["commit"] == "another" != cards[0]["commit"]
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_what_was_half_written_is_cleared_away_and_taken_for_nothing(moments, number):
     _, taken = moments
@@ -106,10 +116,10 @@ def test_what_was_half_written_is_cleared_away_and_taken_for_nothing(moments, nu
 
 
 KILLED = """
-import os, sys, time
+import json, os, sys, time
 sys.path.insert(0, {tests!r})
 from test_faults_run import ASKED, TINY, small_digits, train, worlds
-step, sync = worlds.train_on_batch, os.fsync
+step, sync, digits = worlds.train_on_batch, os.fsync, small_digits()
 def slow_step(*arguments):
     done = step(*arguments)
     print("step", flush=True)
@@ -122,25 +132,53 @@ def slow_disk(file):  # when a file is written, and not yet in its place
     print("written", flush=True)
     time.sleep({pause})
 worlds.train_on_batch, os.fsync = slow_step, slow_disk
-train(TINY, small_digits(), {run_dir!r}, **{{**ASKED, **{more!r}}})
+for asked in sys.stdin:  # each run is a process of its own, a copy of this one, which has only imported so far
+    run_dir, more = json.loads(asked)
+    child = os.fork()
+    if not child:
+        print(os.getpid(), flush=True)
+        train(TINY, digits, run_dir, **{{**ASKED, **more}})
+        os._exit(0)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print("ended", ended, flush=True)
 """
 PAUSE = 0.05
 EVENTS = 2 * 2 + 2 * (4 + 2 * 2) + 2 * 2  # lines that the script prints: two locks; steps and two files, twice; the end
 
 
-def kill_after(events, run_dir, **more):
-    """Start a run in a process of its own and kill it a moment after so many lines of its output."""
-    script = KILLED.format(tests=os.path.dirname(__file__), run_dir=str(run_dir), pause=PAUSE, more=more)
+@pytest.fixture(scope="module")
+def kill_after():
+    """A function: start a run in a process of its own and kill it a moment after so many lines of its output."""
+    script = KILLED.format(tests=os.path.dirname(__file__), pause=PAUSE)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    seen = [process.stdout.readline().strip() for _ in range(events)]
-    time.sleep(random.uniform(0, PAUSE))
-    process.kill()
-    process.communicate()
-    assert seen[0] == "writing"  # it ran
-    return seen
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+    ) as starter:
+
+        def kill_after(events, run_dir, **more):
+            starter.stdin.write(json.dumps([str(run_dir), more]) + "\n")
+            process = int(starter.stdout.readline())
+            seen = []
+            for line in starter.stdout:
+                if line.startswith("ended"):
+                    break
+                seen.append(line.strip())
+                if len(seen) == events:
+                    time.sleep(random.uniform(0, PAUSE))
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+            assert line in ("ended -9\n", "ended 0\n")  # a kill after the last line may find it gone
+            assert len(seen) >= events and seen[0] == "writing"  # it ran
+            return seen[:events]
+
+        yield kill_after
+        starter.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +196,7 @@ MOST = [pytest.param(number, marks=pytest.mark.kills) for number in range(2, 20)
 
 
 @pytest.mark.parametrize("number", [0, 1, *MOST])
-def test_a_run_killed_at_a_random_moment_goes_on_to_the_very_same_end(straight, digits, tmp_path, number):
+def test_a_run_killed_at_a_random_moment_goes_on_to_the_very_same_end(kill_after, straight, digits, tmp_path, number):
     xla = bool(number % 2)
     seen = kill_after(random.randrange(1, EVENTS + 1), tmp_path, jit_compile=xla)
     left = sorted(contents(tmp_path))
@@ -167,7 +205,7 @@ def test_a_run_killed_at_a_random_moment_goes_on_to_the_very_same_end(straight, 
     assert sorted(contents(tmp_path)) == sorted(run_folder.FILES)
 
 
-def test_a_run_killed_again_and_again_gets_to_the_very_same_end(straight, digits, tmp_path):
+def test_a_run_killed_again_and_again_gets_to_the_very_same_end(kill_after, straight, digits, tmp_path):
     for _ in range(2):
         kill_after(12, tmp_path)  # in the first epoch's history, then in the second's checkpoint
     train(TINY, digits, tmp_path, **ASKED)
@@ -513,11 +551,42 @@ def test_a_flipped_bit_in_a_checkpoint_is_noticed_or_changes_nothing(finished, t
             noticed += 1
             continue
         assert found_state == state
-        if set(found) < set(arrays):  # a bit in the archive's count of parts: going on compares names with the model
-            noticed += 1
-            continue
         assert set(found) == set(arrays) and all(np.array_equal(found[name], arrays[name]) for name in arrays)
     assert noticed > 300  # the others are in dates and the like, which nobody reads
+
+
+def parts_of(run_dir):
+    """A checkpoint's parts as they lie in the file, the state as a dictionary."""
+    with np.load(run_dir / "checkpoint.npz", allow_pickle=False) as archive:
+        parts = dict(archive)
+    return json.loads(str(parts.pop("state"))), parts
+
+
+def test_an_array_that_is_missing_too_many_or_another_is_refused_though_the_archive_is_whole(
+    finished, digits, tmp_path
+):
+    state, arrays = parts_of(finished)
+    state = json.dumps(state)
+    hidden = {name: array for name, array in arrays.items() if name != "optimizer_2"}
+    for wrong, why in (
+        (hidden, "arrays are missing or too many: optimizer_2"),
+        ({**arrays, "weights_99": arrays["weights_1"]}, "arrays are missing or too many: weights_99"),
+        ({**arrays, "weights_1": arrays["weights_1"] + 1}, "the checksum is not that of weights_1"),
+        ({**arrays, "best_1": arrays["best_1"].astype("float64")}, "the checksum is not that of best_1"),
+    ):
+        refused_and_left_alone(digits, finished, npz(tmp_path, state=state, **wrong))
+        with pytest.raises(ValueError, match=why):
+            checkpoints.read(finished / "checkpoint.npz")
+
+
+def test_a_checkpoint_from_before_there_were_sums_goes_on_and_its_names_are_still_compared(finished, digits, tmp_path):
+    state, arrays = parts_of(finished)
+    del state["sums"], state["identity"]["recipe"]["shift"]  # neither was there yet
+    hidden = {name: array for name, array in arrays.items() if name != "optimizer_2"}
+    refused_and_left_alone(digits, finished, npz(tmp_path, state=json.dumps(state), **hidden))
+    (finished / "checkpoint.npz").write_bytes(npz(tmp_path, state=json.dumps(state), **arrays))
+    assert train(TINY, digits, finished, **{**ASKED, "epochs": 3}).epochs_run == 3
+    assert set(parts_of(finished)[0]["sums"]) == set(arrays)
 
 
 def test_another_programs_archive_and_other_files_are_refused_by_name(finished, digits, tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import random
 import shutil
 import signal
 import stat
@@ -75,7 +76,7 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=90):
+def until(condition, seconds=300):
     """Wait for something to become true; fail when it doesn't."""
     end = time.monotonic() + seconds
     while not condition():
@@ -115,7 +116,7 @@ def the_same_verb_works(clone):
 def test_ctrl_c_ends_chapters_with_one_line_and_the_same_verb_works(clone, at_work):
     process, kernel = at_work
     os.killpg(process.pid, signal.SIGINT)
-    output, told = process.communicate(timeout=60)
+    output, told = process.communicate(timeout=300)
     assert process.returncode == 130
     assert told.strip().splitlines()[-1] == "stopped: the same command starts again, from what is finished"
     assert "Traceback" not in told
@@ -135,13 +136,13 @@ def test_a_killed_verb_takes_its_workers_along_and_the_same_verb_works(clone, at
 
 
 def test_a_second_verb_in_the_same_folder_is_refused(clone, at_work):
-    second = subprocess.run([sys.executable, "tools/quick.py"], cwd=clone, capture_output=True, text=True, timeout=60)
+    second = subprocess.run([sys.executable, "tools/quick.py"], cwd=clone, capture_output=True, text=True, timeout=300)
     assert second.returncode == 1
     assert second.stderr == "another make is at work in _build/fast/: wait until it ends, or stop it\n"
     assert at_work[0].poll() is None
 
 
-@pytest.mark.parametrize("name", ["quick", "execute", "book", "verify", "lint", "publish", "lock"])
+@pytest.mark.parametrize("name", ["quick", "execute", "book", "verify", "lint", "publish", "lock", "kaggle", "address"])
 def test_every_verb_ends_with_one_line_when_it_is_stopped(name):
     assert (ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8").endswith("    run(main)\n")
 
@@ -374,6 +375,152 @@ def test_a_disk_that_refuses_ends_a_verb_with_what_to_do(number):
     assert os.strerror(number) in end.value.code
     assert "'_build/fast'" in end.value.code
     assert "then give the same command again" in end.value.code
+
+
+# Killed for good, at any moment
+
+SLOW = """
+import importlib, os, sys, time
+sys.path.insert(0, "tools")
+replace = os.replace
+def slow(*places):  # when a file is written, and not yet in its place
+    print("writing", flush=True)
+    time.sleep(0.1)
+    replace(*places)
+    print("written", flush=True)
+    time.sleep(0.1)
+os.replace = slow
+import verbs
+verbs.run(importlib.import_module(sys.argv[1]).main)
+"""
+
+
+def kill_after(lines, verb, clone, env=None):
+    """Start a verb and kill it with all that it started, a moment after so many lines of its output."""
+    with start([sys.executable, "-u", "-c", SLOW, verb], clone, env=env) as process:
+        seen = [process.stdout.readline() for _ in range(lines)]
+        time.sleep(random.uniform(0, 0.1))
+        os.killpg(process.pid, signal.SIGKILL)
+    assert all(seen), seen
+    assert process.returncode in (-signal.SIGKILL, 0)  # a kill after the last line may find it gone
+
+
+def done_by(verb, clone, env=None):
+    """The last line of a verb that is left alone."""
+    command = [sys.executable, f"tools/{verb}.py"]
+    done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_make_publish_killed_at_any_moment_leaves_whole_chapters_and_works_afterwards(clone):
+    for name in ("publish", "stamps"):
+        shutil.copy(ROOT / "tools" / f"{name}.py", clone / "tools")
+    (clone / "mixer_lib").mkdir()
+    run = clone / "_build" / "full" / "executed"
+    run.mkdir(parents=True)
+    paths = [clone / "notebooks" / "01_waits.ipynb", clone / "notebooks" / "02_second.ipynb"]
+    for path in paths:
+        nbformat.write(notebook("print(1)"), path)
+        nbformat.write(executed(nbformat.read(path, 4), stream("1\n")), run / path.name)
+    for lines in (1, 2, 3, 4):
+        kill_after(lines, "publish", clone)
+        first, second = map(has_outputs, paths)  # each can be read, and is the old one or the new one
+        assert (first, second) != (False, True)
+    assert (first, second) == (True, True)
+    assert done_by("publish", clone) == "published 2 chapters to notebooks/"
+    assert [path.name for path in sorted((clone / "notebooks").iterdir())] == [path.name for path in paths]
+
+
+PYTHON_WITH_PIP = """#!/bin/sh
+# an interpreter that says its version, and whose pip has found one package
+if [ "$1" = -c ]; then echo 3 {minor}; exit; fi
+while [ "$1" != --report ]; do shift; done
+sleep 0.1
+echo '{{"install": [{{"metadata": {{"name": "Made_Up", "version": "1.{minor}"}}}}]}}' > "$2"
+"""
+
+
+def test_make_address_killed_at_any_moment_leaves_whole_files_and_works_afterwards(clone):
+    shutil.copy(ROOT / "tools" / "address.py", clone / "tools")
+    shutil.copy(ROOT / "tools" / "book.py", clone / "tools")
+    (clone / "README.md").write_text("<!-- launch -->\nold\n<!-- /launch -->\n")
+    for path in (clone / "notebooks").iterdir():
+        nbformat.write(notebook('REPOSITORY = ""'), path)
+    values = {**os.environ, "MIXER_REPOSITORY": "https://github.com/someone/mixer"}
+    for lines in (1, 2, 3, 5):  # the README first, then the chapters
+        kill_after(lines, "address", clone, values)
+        assert (clone / "README.md").read_text().endswith("\n<!-- /launch -->\n")
+        for path in (clone / "notebooks").glob("*.ipynb"):
+            nbformat.read(path, 4)
+    done_by("address", clone, values)
+    texts = [path.read_text() for path in (clone / "notebooks").iterdir()]
+    assert ["someone/mixer" in text for text in texts] == [True, True]
+
+
+def test_make_lock_killed_at_any_moment_leaves_the_old_pins_or_the_new_ones_and_works_afterwards(clone, tmp_path):
+    shutil.copy(ROOT / "tools" / "lock.py", clone / "tools")
+    (clone / "bin").mkdir()
+    for minor in (10, 11, 12, 13):
+        python = clone / "bin" / f"python3.{minor}"
+        python.write_text(PYTHON_WITH_PIP.format(minor=minor))
+        python.chmod(0o755)
+    pins = clone / "requirements.txt"
+    pins.write_text("old==1\n")
+    values = {**os.environ, "PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    found = set()
+    for lines in (1, 2, 3, 4, 5):  # once in each resolution, then before the new file takes its place
+        kill_after(lines, "lock", clone, values)
+        found.add(pins.read_text())
+    kill_after(6, "lock", clone, values)
+    new = pins.read_text()
+    assert "old==1\n" in found <= {"old==1\n", new}
+    assert new.splitlines()[-1] == 'made-up==1.13; python_version >= "3.13"'
+    assert done_by("lock", clone, values) == f"requirements.txt: {len(new.splitlines()) - 2} lines"
+    assert pins.read_text() == new
+    assert not list(clone.glob(".requirements*"))
+
+
+RENDERS = """
+title: Small
+only_build_toc_files: true
+execute: {execute_notebooks: 'off'}
+sphinx: {local_extensions: {waits: book}}
+"""
+WAITS_TO_RENDER = """
+import os, time
+from pathlib import Path
+def setup(app):
+    here = Path(__file__).parents[4]
+    (here / "renderer").write_text(str(os.getpid()))
+    while not (here / "go").exists():
+        time.sleep(0.1)
+"""
+
+
+def test_make_book_killed_while_it_renders_takes_its_renderer_along_and_works_afterwards(clone):
+    shutil.copy(ROOT / "tools" / "book.py", clone / "tools")
+    (clone / "book").mkdir()
+    (clone / "book" / "index.md").write_text("# A small book\n\nGrüße.\n", encoding="utf-8")
+    (clone / "book" / "waits.py").write_text(WAITS_TO_RENDER)
+    (clone / "mixer_lib" / "pretrained").mkdir(parents=True)
+    (clone / "_config.yml").write_text(RENDERS)
+    (clone / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    page = clone / "_build" / "committed" / "html" / "book" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("the last one")
+    with start([sys.executable, "tools/book.py"], clone) as process:
+        until(lambda: (clone / "renderer").exists() and (clone / "renderer").read_text() or process.poll() is not None)
+        process.kill()
+    renderer = int((clone / "renderer").read_text())
+    try:
+        until(lambda: not alive(renderer), seconds=60)
+    finally:
+        (clone / "go").touch()  # a renderer that was not taken along ends, too
+    assert page.read_text() == "the last one"
+    assert done_by("book", clone) == "the book: _build/committed/html/index.html"
+    assert "Grüße" in page.read_text(encoding="utf-8")
+    assert [path.name for path in page.parents[2].glob("html*")] == ["html"]
 
 
 # Nothing outside

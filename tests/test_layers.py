@@ -121,6 +121,9 @@ def test_token_mixing_shares_its_weights_over_channels_and_channel_mixing_over_p
         (lambda: MixerBlock(4, 4, dropout="much"), "dropout"),
         (lambda: MixerBlock(4, 4, stochastic_depth=2), "stochastic_depth"),
         (lambda: Augment(zoom=1), "zoom"),
+        (lambda: Augment(shift=-1), "shift"),
+        (lambda: Augment(shift=float("nan")), "shift"),
+        (lambda: Augment(shift="4"), "shift"),
     ],
 )
 def test_a_layer_refuses_a_bad_value_by_name(make, name):
@@ -137,6 +140,7 @@ def test_a_layer_refuses_a_bad_value_by_name(make, name):
         Dropout(0.3),
         StochasticDepth(0.4),
         Augment(0.15),
+        Augment(0.15, shift=2.5),
     ],
     ids=lambda layer: type(layer).__name__,
 )
@@ -238,17 +242,17 @@ def test_scrambling_gives_no_number_twice():
 # --- augmentation ---------------------------------------------------------------------------------
 
 
-def zoomed_by_keras(images, tall, wide):
-    """Keras's RandomZoom on given factors: its matrix and the TensorFlow operation that it calls."""
+def zoomed_by_keras(images, tall, wide, down=0.0, right=0.0):
+    """Keras's RandomZoom on given factors, and a move: its matrix and the TensorFlow operation that it calls."""
     height, width = images.shape[1:3]
     zero = np.zeros_like(tall)
     columns = [
         wide,
         zero,
-        (width - 1) / 2 * (1 - wide),
+        (width - 1) / 2 * (1 - wide) + right,
         zero,
         tall,
-        (height - 1) / 2 * (1 - tall),
+        (height - 1) / 2 * (1 - tall) + down,
         zero,
         zero,
     ]
@@ -262,10 +266,12 @@ def zoomed_by_keras(images, tall, wide):
     ).numpy()
 
 
-def augmented(monkeypatch, images, tall, wide, coins):
-    draws = iter([tall, wide, coins])
+def augmented(monkeypatch, images, tall, wide, coins, *shifts):
+    draws = iter([tall, wide, coins, *shifts])
     monkeypatch.setattr(noise, "uniform", lambda *shape, **options: tf.constant(next(draws), "float32"))
-    return np.asarray(Augment(0.2)(images, training=True))
+    result = np.asarray(Augment(0.2, shift=4 if shifts else 0)(images, training=True))
+    assert list(draws) == []
+    return result
 
 
 @pytest.mark.parametrize("shape", [(64, 32, 32, 3), (64, 9, 14, 2)])
@@ -286,7 +292,30 @@ def test_a_zoom_by_one_is_the_image_itself_or_its_mirror_image(monkeypatch):
     assert np.allclose(result[1], images[1, :, ::-1], atol=1e-5)
 
 
-def test_augmentation_draws_factors_evenly_for_each_axis_and_flips_half_of_the_images(monkeypatch, seeded):
+def test_a_shift_by_whole_pixels_takes_the_picture_s_mirror_image_for_what_lies_outside_of_it(monkeypatch):
+    images, one = random_array(81, 8, 10, 3), np.ones(81, "float32")
+    down, right = np.meshgrid(np.arange(-4, 5), np.arange(-4, 5))
+    down, right = down.ravel(), right.ravel()
+    result = augmented(monkeypatch, images, one, one, one, down.astype("float32"), right.astype("float32"))
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), "symmetric")
+    for i, (y, x) in enumerate(zip(down, right, strict=True)):
+        assert np.abs(result[i] - padded[i, 4 + y :, 4 + x :][:8, :10]).max() < 1e-5, (y, x)
+
+
+@pytest.mark.parametrize("shape", [(64, 32, 32, 3), (64, 9, 14, 2)])
+@pytest.mark.parametrize("zoom", [0, 0.2])
+def test_a_shift_equals_a_translation_by_tensorflow_s_own_transform(monkeypatch, shape, zoom):
+    draw = np.random.default_rng(6)
+    images = draw.uniform(-2, 2, shape).astype("float32")
+    tall, wide = draw.uniform(1 - zoom, 1 + zoom, (2, len(images))).astype("float32")
+    down, right = draw.uniform(-4, 4, (2, len(images))).astype("float32")
+    expected = zoomed_by_keras(images, tall, wide, down, right)
+    result = augmented(monkeypatch, images, tall, wide, np.ones(len(images)), down, right)
+    assert np.abs(result - expected).max() < 1e-4
+
+
+def drawn_by(layer, monkeypatch):
+    """All that a layer draws for 4,000 images."""
     drawn, uniform = [], noise.uniform
 
     def recorded(*shape, **options):
@@ -294,8 +323,22 @@ def test_augmentation_draws_factors_evenly_for_each_axis_and_flips_half_of_the_i
         return drawn[-1]
 
     monkeypatch.setattr(noise, "uniform", recorded)
-    Augment(0.2)(np.zeros((4000, 2, 2, 1), "float32"), training=True)
-    tall, wide, coins = (np.asarray(values) for values in drawn)
+    layer(np.zeros((4000, 2, 2, 1), "float32"), training=True)
+    return [np.asarray(values) for values in drawn]
+
+
+def test_shifts_are_drawn_evenly_for_each_axis_and_after_all_else(monkeypatch, seeded):
+    tall, wide, _, down, right = drawn_by(Augment(0.2, shift=4), monkeypatch)
+    for shifts in (down, right):
+        assert -4 <= shifts.min() < -3.98 and 3.98 < shifts.max() <= 4
+        counts = np.histogram(shifts, bins=10, range=(-4, 4))[0]
+        assert np.abs(counts - 400).max() < 5 * np.sqrt(400)
+    for one, other in ((down, right), (down, tall), (right, wide)):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 5 / np.sqrt(4000)
+
+
+def test_augmentation_draws_factors_evenly_for_each_axis_and_flips_half_of_the_images(monkeypatch, seeded):
+    tall, wide, coins = drawn_by(Augment(0.2), monkeypatch)  # and no shifts: the article has none
     for factors in (tall, wide):
         assert 0.8 <= factors.min() < 0.801 and 1.199 < factors.max() <= 1.2
         counts = np.histogram(factors, bins=10, range=(0.8, 1.2))[0]

@@ -101,6 +101,7 @@ recipes = st.builds(
     schedule=st.sampled_from(["plateau", "cosine"]),
     lr_patience=whole,
     stop_patience=whole | st.none(),
+    shift=st.sampled_from([0, 0.0, 0.25, np.float32(0.5)]),  # half of the smallest picture
 )
 
 
@@ -202,6 +203,9 @@ BAD_RECIPES = {
     "schedule": st.text(max_size=8) | st.none() | st.integers() | st.lists(st.text(max_size=2), max_size=2),
     "lr_patience": no_whole,
     "stop_patience": no_whole.filter(lambda value: value is not None),
+    "shift": st.floats(max_value=0, exclude_max=True)
+    | st.floats(min_value=2**15)
+    | st.sampled_from([math.nan, 10**400, True, "4", None]),
 }
 
 

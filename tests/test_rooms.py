@@ -36,6 +36,7 @@ ORDER = [
     "results",
     "run_folder",
     "hosts",
+    "checkpoint_files",
     "checkpoints",
     "finish",
     "training",
@@ -44,7 +45,7 @@ ORDER = [
     "__main__",
 ]
 # For a reader's own data and machines, hosts, and what can go wrong: whoever reads chapters 1-6 never needs them.
-BESIDE = {"downloads", "pictures", "devices", "run_folder", "hosts"}
+BESIDE = {"downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
 CODE_LINES = 1_620  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 

@@ -8,6 +8,7 @@ import re
 from urllib.parse import quote
 
 from chapters import ROOT, chapter_paths
+from verbs import run, write_whole
 
 from book import repository_url
 
@@ -54,11 +55,11 @@ def with_address(text, url):
 
 def main():
     url, paths = repository_url(), chapter_paths()
-    README.write_text(with_buttons(README.read_text(encoding="utf-8"), url, paths), encoding="utf-8")
+    write_whole(README, with_buttons(README.read_text(encoding="utf-8"), url, paths))
     for path in paths:
-        path.write_text(with_address(path.read_text(encoding="utf-8"), url), encoding="utf-8")
+        write_whole(path, with_address(path.read_text(encoding="utf-8"), url))
     print(f"the book's address: {url or 'none (git has no origin on GitHub; MIXER_REPOSITORY= names one)'}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

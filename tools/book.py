@@ -19,6 +19,18 @@ from verbs import alone, run
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 
+# Jupyter Book's command, which a path with spaces cannot break, and which ends with the verb that started it: it would
+# go on writing where the next one works.
+START = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tools")!r})
+from chapters import end_with
+end_with(int(sys.argv.pop(1)))
+del sys.path[0]
+from jupyter_book.cli.main import main
+main()
+"""
+
 
 def repository_url():
     """The https address of the GitHub repository, from MIXER_REPOSITORY or git's origin; or empty."""
@@ -66,8 +78,7 @@ def stage_book(stage, chapters=()):
 
 def strict_build(stage):
     """Render the staged book: the finished process, with what it said. The html lies under stage/_build/html."""
-    start = "from jupyter_book.cli.main import main; main()"  # its command, which a path with spaces cannot break
-    command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going", "-q"]
+    command = [sys.executable, "-c", START, str(os.getpid()), "build", ".", "--all", "-W", "-n", "--keep-going", "-q"]
     return subprocess.run(command, cwd=stage, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -82,9 +93,12 @@ def render(profile, chapters=(), build=BUILD):
         lines = [line for line in done.stdout.splitlines() if re.search("warning|error|exception", line, re.I)]
         print("\n".join(lines[:30] or done.stdout.splitlines()[-30:]), file=sys.stderr)
         sys.exit(f"the strict build of the book failed (all that it said: {log})")
-    html = build / profile / "html"
-    shutil.rmtree(html, ignore_errors=True)
-    shutil.move(str(stage / "_build" / "html"), str(html))
+    html, last = build / profile / "html", build / profile / "html.last"
+    shutil.rmtree(last, ignore_errors=True)
+    if html.exists():
+        html.rename(last)
+    (stage / "_build" / "html").rename(html)
+    shutil.rmtree(last, ignore_errors=True)
     return html
 
 

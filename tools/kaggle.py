@@ -19,6 +19,7 @@ from pathlib import Path
 
 from carried import build_wheel, self_contained
 from chapters import BUILD, ROOT, chapter_paths, stop
+from verbs import run
 
 from book import repository_url
 
@@ -187,4 +188,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
