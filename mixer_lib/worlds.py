@@ -148,6 +148,11 @@ def optimizer_variables(model):
     return list(optimizer.variables)
 
 
+def has_xla():
+    """Whether XLA can compile a step here. On the torch backend, Keras takes `jit_compile` for torch.compile."""
+    return backend_name() != "torch"
+
+
 @contextlib.contextmanager
 def steady_sums():
     """Make TensorFlow add gradients in the order of the program, so that a step repeats to the last bit.
