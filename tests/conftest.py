@@ -17,8 +17,8 @@ for _name in ("PROFILE", "DATASET", "EPOCHS", "SEED", "RUN_DIR", "JIT_COMPILE", 
 def pytest_collection_modifyitems(items):
     """Keep a file's tests on one worker, so that fixtures are built once; chapters may run side by side."""
     for item in items:
-        if item.path.name != "test_notebooks.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        chapter = item.callspec.params["path"].stem if item.path.name == "test_notebooks.py" else ""
+        item.add_marker(pytest.mark.xdist_group(item.path.stem + chapter))
 
 
 def expected_reasons(path=EXPECTED_SKIPS):
