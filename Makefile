@@ -1,7 +1,7 @@
 # Every verb sets up what it needs by itself, in .venv/. `make` alone lists the verbs.
 .DEFAULT_GOAL := help
 .PHONY: help quick execute book test check bench kaggle lint publish address lock clean
-export PYTHON DATASET DATA EPOCHS SEED OWNER INPUTS PUSH
+export PYTHON DATASET DATA EPOCHS SEED OWNER INPUTS PUSH TORCH RECORD
 RUN := sh tools/in_env.sh
 
 help: ## this list
@@ -25,7 +25,7 @@ test: ## library, chapters on small data, strict book
 check: ## make test, and a browser, hosted images, and the real data where it is at hand
 	@$(RUN) tools/verify.py --all
 
-bench: ## how fast a training step is, beside the article's way of writing it
+bench: ## how fast a training step is, beside the article's way of writing it (TORCH= RECORD=, see CONTRIBUTING.md)
 	@$(RUN) tests/benchmarks/bench.py
 
 kaggle: ## notebooks for Kaggle and Colab in _build/kaggle/ (OWNER= INPUTS= PUSH=, see book/kaggle.md)

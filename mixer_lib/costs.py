@@ -107,7 +107,7 @@ def _measure_here(job):
         RECIPES["article"].optimizer(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["acc"],
-        jit_compile=True,
+        jit_compile=worlds.has_xla(),
     )
     row = {**job, "multiply_adds": multiply_adds(config)}
     # the forward pass first: memory is counted by its peak, and training needs more

@@ -23,12 +23,17 @@ def strategy_for(precision, devices, batch_size, jit_compile):
 
     Raises:
         ValueError: for an unknown precision; if there are not so many devices, the batch can't be cut into equal parts
-            for them, XLA is asked for too, or the backend is not TensorFlow.
+            for them, XLA is asked for too or where there is none, or the backend is not TensorFlow.
     """
     if precision not in PRECISIONS:
         raise ValueError(
             f"precision must be one of {', '.join(PRECISIONS)} (mixed_float16 is the fast one on a T4, mixed_bfloat16 "
             f"needs a newer card). Received: {precision!r}."
+        )
+    if jit_compile and not worlds.has_xla():
+        raise ValueError(
+            f"The {worlds.backend_name()} backend has no XLA. Received: jit_compile=True. Leave jit_compile out, or "
+            f"set KERAS_BACKEND to jax or tensorflow."
         )
     devices = positive_integer("devices", devices)
     if devices == 1:

@@ -32,9 +32,9 @@ def kept_card(folder, identity, epochs):
     if whole and card.epochs_asked == epochs and len(history.read_text("utf-8").splitlines()) == card.epochs_run + 1:
         return card
     raise ValueError(
-        f"{folder.path} holds the card of a run of {card.epochs_asked} epochs without its checkpoint, and {epochs} were "
-        f"asked for: it can't go on, and its weights or history may not be whole. Name another run_dir, or remove this "
-        f"one."
+        f"{folder.path} holds the card of a run of {card.epochs_asked} epochs without its checkpoint, and {epochs} "
+        f"were asked for: it can't go on, and its weights or history may not be whole. Name another run_dir, or remove "
+        f"this one."
     )
 
 

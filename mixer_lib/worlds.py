@@ -118,7 +118,8 @@ else:
 def seed_generators(model):
     """Every `SeedGenerator` in a model, in the order of its layers.
 
-    Keras 2.15 and 3 track sublayers differently, so this walks the layers' own attributes.
+    Keras 2.15 and 3 track sublayers differently, so this walks the layers' own attributes; on the torch backend a
+    layer is a torch module, too, and keeps its sublayers in `_modules`.
     """
     found, seen = [], set()
 
@@ -128,7 +129,7 @@ def seed_generators(model):
         seen.add(id(layer))
         if isinstance(getattr(layer, "seed_generator", None), SeedGenerator):
             found.append(layer.seed_generator)
-        for sublayer in layer.__dict__.values():
+        for sublayer in (*vars(layer).values(), *vars(layer).get("_modules", {}).values()):
             if isinstance(sublayer, keras.layers.Layer):
                 visit(sublayer)
 
@@ -148,6 +149,11 @@ def optimizer_variables(model):
     if not getattr(optimizer, "built", False):  # Keras 2.15 has no such attribute; building twice does no harm there
         optimizer.build(model.trainable_variables)
     return list(optimizer.variables) + beside
+
+
+def has_xla():
+    """Whether XLA can compile a step here. On the torch backend, Keras takes `jit_compile` for torch.compile."""
+    return backend_name() != "torch"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""What Kaggle and Colab have, rebuilt: virtual environments with their versions, folders laid out like theirs."""
+"""What Kaggle and Colab have, rebuilt: virtual environments with their versions, folders laid out like theirs.
+
+And an environment that has JAX and no TensorFlow.
+"""
 
 import contextlib
 import hashlib
@@ -13,26 +16,29 @@ from environment import one_at_a_time
 from interpreters import find_python
 
 ROOT = Path(__file__).resolve().parent.parent
-# The first three are the hosts' own versions; the others are there in any version that fits.
-PACKAGES = ["tensorflow-cpu==2.20.0", "keras==3.13.2", "numpy==2.1.3"]
-PACKAGES += ["h5py", "matplotlib", "pillow", "requests", "scikit-learn", "tqdm", "ipykernel", "papermill", "setuptools"]
+# What decides a result has the hosts' own versions; the others are there in any version that fits.
+BESIDE = ["h5py", "matplotlib", "pillow", "requests", "scikit-learn", "tqdm", "ipykernel", "papermill", "setuptools"]
+PACKAGES = {
+    "hosts": ["tensorflow-cpu==2.20.0", "keras==3.13.2", "numpy==2.1.3", *BESIDE],
+    "jax": ["jax==0.12.0.1", "keras==3.15.0", *BESIDE],
+}
 NO_PROXY_ANSWERS = "http://127.0.0.1:9"
 
 
-def image(version):
-    """Path of the Python of .venv/hosts-<version>, built where it is missing; None without such an interpreter."""
+def image(version, kind="hosts"):
+    """Path of the Python of .venv/<kind>-<version>, built where it is missing; None without such an interpreter."""
     python = find_python(version)
     if python is None:
         return None
-    folder = ROOT / ".venv" / f"hosts-{version}"
+    folder = ROOT / ".venv" / f"{kind}-{version}"
     folder.parent.mkdir(exist_ok=True)
-    wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()
+    wanted = hashlib.sha256(" ".join(PACKAGES[kind]).encode()).hexdigest()
     with one_at_a_time(folder.parent / f"{folder.name}.lock"):
         stamp = folder / "stamp"
         if not stamp.is_file() or stamp.read_text() != wanted:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([python, "-m", "venv", str(folder)], check=True, capture_output=True)
-            install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *PACKAGES]
+            install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *PACKAGES[kind]]
             subprocess.run(install, check=True, capture_output=True, text=True)
             stamp.write_text(wanted)
     return folder / "bin" / "python"
@@ -76,10 +82,13 @@ def _command(python, notebook, root, parameters):
     return [*command, "--cwd", str(root / "working"), "--no-progress-bar", *given], done
 
 
-def run_notebook(python, notebook, root, parameters, seconds=600):
-    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path)."""
+def run_notebook(python, notebook, root, parameters, seconds=600, **more):
+    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path).
+
+    `more` are environment variables beside the host's own.
+    """
     command, done = _command(python, notebook, root, parameters)
-    values = environment_of(python, root)
+    values = {**environment_of(python, root), **more}
     place = root / "working"
     return subprocess.run(command, cwd=place, env=values, capture_output=True, text=True, timeout=seconds), done
 

@@ -1,6 +1,5 @@
-"""Half precision, several devices, other backends: the same training, and the same files afterwards."""
+"""Half precision and several devices: the same training, and the same files afterwards."""
 
-import importlib.util
 import itertools
 import json
 import os
@@ -260,47 +259,6 @@ def test_a_run_on_two_devices_goes_on_to_the_same_end_noise_included(shared, kin
 
 def test_each_device_draws_noise_of_its_own(shared):
     assert shared["noise differs"]
-
-
-# --- other backends -------------------------------------------------------------------------------
-
-ELSEWHERE = """
-import json, pathlib, sys
-
-class NoTensorFlow:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tensorflow":
-            raise ModuleNotFoundError("TensorFlow is not there", name=name)
-
-sys.meta_path.insert(0, NoTensorFlow())
-from mixer_lib import MixerConfig, Recipe, evaluate, load_dataset, load_pretrained, predict, train
-data = load_dataset("digits")
-config = MixerConfig(32, 8, 1, 8, 4, 8, 10)
-asked = dict(seed=1, recipe=Recipe(batch_size=256))
-first = train(config, data, pathlib.Path("run"), epochs=1, **asked)
-card = train(config, data, pathlib.Path("run"), epochs=2, **asked)
-half = train(config, data, pathlib.Path("half"), epochs=1, precision="mixed_bfloat16", **asked)
-try:
-    train(config, data, pathlib.Path("two"), epochs=1, devices=2, **asked)
-except ValueError as error:
-    refusal = str(error)
-model, published = load_pretrained("article-digits")
-tested = evaluate(model, data.x_test, data.y_test)
-found = {"backend": card.versions["backend"], "epochs": card.epochs_run, "half": half.versions["precision"]}
-found |= {"tested": tested["top1"], "published": published.top1, "guesses": len(predict(model, data.x_test[:2], k=3))}
-print(json.dumps({**found, "refusal": refusal, "tensorflow": "tensorflow" in sys.modules}))
-"""
-
-
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX, which requirements.txt leaves out")
-@pytest.mark.skipif(not worlds.KERAS_3, reason="only on Keras 3")
-def test_on_jax_the_same_code_trains_goes_on_tests_and_predicts_without_tensorflow(tmp_path):
-    found = in_a_process(ELSEWHERE, tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
-    assert (found["backend"], found["epochs"], found["half"]) == ("jax", 2, "mixed_bfloat16")
-    assert found["tested"] == pytest.approx(found["published"], abs=0.005)
-    assert found["guesses"] == 2
-    assert "devices must be 1 on the jax backend" in found["refusal"]
-    assert not found["tensorflow"]
 
 
 # --- the command line -----------------------------------------------------------------------------

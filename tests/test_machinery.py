@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import chapters
@@ -372,6 +373,24 @@ def test_only_skips_that_are_on_the_list_are_expected():
     patterns = conftest.expected_reasons()
     assert conftest.unexpected_skips(["no browser here", "no GPU here"], patterns) == []
     assert conftest.unexpected_skips(["did not feel like it"], patterns) == ["did not feel like it"]
+
+
+def test_what_takes_long_begins_first_when_tests_run_side_by_side(tmp_path):
+    def test_of(file, characters, chapter=None):
+        path = tmp_path / file
+        path.write_text(characters * "#")
+        params = {"path": Path(chapter)} if chapter else {}
+        return types.SimpleNamespace(path=path, callspec=types.SimpleNamespace(params=params), chapter=chapter)
+
+    chapters_first_to_last = [test_of("test_notebooks.py", 9, f"{name}.ipynb") for name in ("01_data", "05_training")]
+    small, large = test_of("test_a.py", 10), test_of("test_z.py", 20)
+    found = sorted([*chapters_first_to_last, small, large], key=conftest.begins_early)
+    assert [item.chapter or item.path.name for item in found] == [
+        "05_training.ipynb",
+        "test_z.py",
+        "test_a.py",
+        "01_data.ipynb",
+    ]
 
 
 def test_an_unexpected_skip_fails_a_strict_run(tmp_path):

@@ -19,7 +19,8 @@ def main():
     everything = parser.parse_args().all
     if read_options()["data_dir"]:
         os.environ["MIXER_DATA"] = read_options()["data_dir"]
-    command = [sys.executable, "-m", "pytest", "tests", "-q", "-rs", "-n", "2", "--dist", "loadgroup"]
+    command = [sys.executable, "-m", "pytest", "tests", "-q", "-rs", "-n", "2"]
+    command += ["--dist", "loadgroup", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
     sys.exit(subprocess.call(command + ([] if everything else ["-m", f"not ({SLOW})"]), cwd=ROOT))
 
 

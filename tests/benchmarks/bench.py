@@ -1,9 +1,11 @@
 """How fast a training step is, and why (`make bench`).
 
-    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--sweep] [--card FILE.json]
+    make bench [TORCH=PYTHON] [RECORD=NAME]
+    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--sweep] [--record NAME]
 
 Every contender runs in a process of its own; they take turns, a few steps each, round after round, so that whatever
 else the machine does falls on all of them. What counts is the median over rounds of ratios taken within one round.
+The card goes to _build/bench.json; a recorded one to mixer_lib/measured/, where chapter 5 finds it.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -49,9 +52,17 @@ class Worker:
             )
         return float(answer)
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(60)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.stdin.close()  # the worker's loop ends with its input
+        self.process.stdout.close()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def alternate(workers, verb, rounds, steps):
@@ -87,65 +98,72 @@ def sweep(config, rounds, steps):
         for change in changes:
             sizes = {key: value for key, value in change.items() if key != "batch"}
             batch = change.get("batch", BATCH)
-            worker = Worker("mixer_lib", dataclasses.replace(config, **sizes), batch)
-            with contextlib.closing(worker):
+            with Worker("mixer_lib", dataclasses.replace(config, **sizes), batch) as worker:
                 seconds = statistics.median(alternate([worker], "train", rounds, steps)["mixer_lib"])
             rows.append({**change, "milliseconds_an_image": round(seconds / batch * 1000, 4)})
     return found
 
 
-def main():
+def measure(config, python_with_torch=None, rounds=7, steps=10, with_sweep=False, batch=BATCH):
+    """Run the contenders against each other; the card."""
     from models import STAGES
 
-    from mixer_lib import PRESETS, multiply_adds
+    from mixer_lib import multiply_adds
     from mixer_lib.results import commit, device_name, versions
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=10, help="in a turn")
-    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has torch: plain PyTorch takes part")
-    parser.add_argument("--sweep", action="store_true", help="batch size, tokens, width and depth too")
-    parser.add_argument("--card", type=Path, default=ROOT / "_build" / "bench.json")
-    asked = parser.parse_args()
-    config = PRESETS["article"]
-    workers = [Worker(stage, config) for stage in STAGES]
-    if asked.torch:
-        workers.append(Worker("torch", config, python=asked.torch))
     card = {
         "device": device_name(),
         "versions": versions(),
         "commit": commit(),
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "make bench",
-        "rounds": asked.rounds,
-        "steps": asked.steps,
-        "batch": BATCH,
+        "rounds": rounds,
+        "steps": steps,
+        "batch": batch,
+        "stages": STAGES,
     }
     with contextlib.ExitStack() as stack:
-        for worker in workers:
-            stack.callback(worker.close)
-        with contextlib.closing(Worker("peak", config)) as ruler:
-            before = ruler.ask("peak")
-            train = alternate(workers, "train", asked.rounds, asked.steps)
-            ends = [worker for worker in workers if worker.name in ("article", "mixer_lib", "torch")]
-            predict = alternate(ends, "predict", asked.rounds, asked.steps)
-            peak = max(before, ruler.ask("peak"))
-    forward = 2 * BATCH * multiply_adds(config)  # a multiplication and an addition each
+        workers = [stack.enter_context(Worker(stage, config, batch)) for stage in STAGES]
+        if python_with_torch:
+            workers.append(stack.enter_context(Worker("torch", config, batch, python_with_torch)))
+        ruler = stack.enter_context(Worker("peak", config))
+        before = ruler.ask("peak")
+        train = alternate(workers, "train", rounds, steps)
+        ends = [worker for worker in workers if worker.name in ("article", "mixer_lib", "torch")]
+        predict = alternate(ends, "predict", rounds, steps)
+        peak = max(before, ruler.ask("peak"))
+    forward = 2 * batch * multiply_adds(config)  # a multiplication and an addition each
     card["peak_gflops"] = round(peak / 1e9, 1)
-    card["train"] = summary(train, "article", 3 * forward, peak)
-    card["predict"] = summary(predict, "article", forward, peak)
-    if asked.sweep:
-        card["sweep"] = sweep(config, min(3, asked.rounds), asked.steps)
-    asked.card.parent.mkdir(parents=True, exist_ok=True)
-    asked.card.write_text(json.dumps(card, indent=2) + "\n")
+    card["train"] = summary(train, "article", 3 * forward, peak, batch)
+    card["predict"] = summary(predict, "article", forward, peak, batch)
+    if with_sweep:
+        card["sweep"] = sweep(config, min(3, rounds), steps)
+    return card
+
+
+def main():
+    from mixer_lib import PRESETS, speed
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=10, help="in a turn")
+    torch = {"default": os.environ.get("TORCH"), "help": "a Python that has torch: plain PyTorch takes part"}
+    parser.add_argument("--torch", metavar="PYTHON", **torch)
+    parser.add_argument("--sweep", action="store_true", help="batch size, tokens, width and depth too")
+    parser.add_argument(
+        "--record", metavar="NAME", default=os.environ.get("RECORD"), help="keep the card in mixer_lib/measured/"
+    )
+    asked = parser.parse_args()
+    if asked.record and not asked.record.replace("-", "").isalnum():
+        parser.error(f"a name has letters, digits and hyphens. Received: {asked.record!r}")
+    card = measure(PRESETS["article"], asked.torch, asked.rounds, asked.steps, asked.sweep)
+    path = speed.MEASURED / f"{asked.record}.json" if asked.record else ROOT / "_build" / "bench.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     for verb in ("train", "predict"):
         print(f"{verb}: {BATCH} images a step; a matrix product reaches {card['peak_gflops']:.0f} GFLOP/s here")
-        for name, row in card[verb].items():
-            print(
-                f"  {name:10s} {row['milliseconds_a_step']:8.1f} ms a step {row['images_a_second']:8.0f} images/s "
-                f"{row['times_as_fast']:6.2f} times the article's {row['share_of_peak']:6.1%} of the peak"
-            )
-    print(f"card: {asked.card}")
+        print(speed.table(card, verb))
+    print(f"card: {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from mixer_lib.noise import Augment, Dropout
 
 # stage: what it takes from mixer_lib; each keeps what the one before has
 STAGES = {
-    "article": "Keras layers, extract_patches, RandomFlip and RandomZoom, fit",
-    "loop": "a loop of train_on_batch in place of fit",
-    "zoom": "the zoom as two small matrix products",
-    "xla": "XLA compiles the whole step",
+    "article": "a step the article's way",  # Keras layers, extract_patches, RandomFlip and RandomZoom, fit
+    "loop": "a plain loop in place of fit",
+    "zoom": "the zoom as matrix products",
+    "xla": "XLA compiles the step",
     "masks": "dropout masks from a hash",
-    "mixer_lib": "this library",
+    "mixer_lib": "the library's own layers",
 }
 
 

@@ -3,9 +3,10 @@
     python tests/benchmarks/worker.py CONTENDER CONFIG_AS_JSON BATCH
 
 Reads lines `train N`, `predict N` (so many steps) and `peak`, answers each with a number: seconds for the steps, or
-the operations per second that a large float32 matrix product reaches.
+the operations per second that a large float32 matrix product reaches. Ends with its input.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -79,27 +80,29 @@ def matrix_product_peak():
     return 2 * 2048**3 / seconds
 
 
+def serve(verbs, lines, answers):
+    """Answer each line with what its verb gives for its number of steps."""
+    for line in lines:
+        verb, *count = line.split()
+        print(verbs[verb](int(count[0]) if count else 1), file=answers, flush=True)
+
+
 def main():
     contender, config, batch = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     if contender == "peak":
-        verbs = {"peak": lambda _: matrix_product_peak()}
-    else:
-        if contender == "torch":  # its Python may have neither Keras nor TensorFlow
-            config = types.SimpleNamespace(**config)
-        else:
-            from mixer_lib import MixerConfig
+        return serve({"peak": lambda _: matrix_product_peak()}, sys.stdin, answers)
+    draw = np.random.default_rng(0)
+    side, classes = config["image_size"], config["num_classes"]
+    images = draw.integers(0, 256, (max(batch, 1024), side, side, 3), dtype=np.uint8)
+    labels = draw.integers(0, classes, len(images))
+    if contender == "torch":  # its Python may have neither Keras nor TensorFlow
+        return serve(torch_contender(types.SimpleNamespace(**config), images, labels, batch), sys.stdin, answers)
+    from mixer_lib import MixerConfig, worlds
 
-            config = MixerConfig(**config)
-        draw = np.random.default_rng(0)
-        images = draw.integers(0, 256, (max(batch, 1024), config.image_size, config.image_size, 3), dtype=np.uint8)
-        labels = draw.integers(0, config.num_classes, len(images))
-        make = torch_contender if contender == "torch" else lambda *given: keras_contender(contender, *given)
-        verbs = make(config, images, labels, batch)
-    for line in sys.stdin:
-        verb, *count = line.split()
-        steps = int(count[0]) if count else 1
-        print(verbs[verb](steps), file=answers, flush=True)
+    verbs = keras_contender(contender, MixerConfig(**config), images, labels, batch)
+    with worlds.steady_sums() if contender == "mixer_lib" else contextlib.nullcontext():  # as `train` does
+        serve(verbs, sys.stdin, answers)
 
 
 if __name__ == "__main__":

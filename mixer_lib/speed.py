@@ -1,0 +1,58 @@
+"""How long a training step takes, and what shortened it: the cards of recorded benchmarks.
+
+`make bench` measures; a card that a maintainer records lies in `MEASURED` and comes along wherever the library goes.
+"""
+
+import json
+import pathlib
+
+MEASURED = pathlib.Path(__file__).parent / "measured"
+FIGURES = {"milliseconds_a_step", "images_a_second", "times_as_fast", "share_of_peak"}
+
+
+def recorded(folder=MEASURED):
+    """The recorded benchmarks: {name: card}, in the order of their names; empty where none is recorded.
+
+    Raises:
+        ValueError: if a file there is no card of a benchmark.
+    """
+    return {path.stem: read(path) for path in sorted(pathlib.Path(folder).glob("*.json"))}
+
+
+def read(path):
+    """The card of one benchmark; ValueError if the file holds none."""
+    try:
+        card = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        whole = len(card["stages"]) > 1 and set(card["stages"]) <= set(card["train"])
+        whole = whole and all(set(row) >= FIGURES for row in card["train"].values())
+        whole = whole and all(card[key] for key in ("device", "versions", "batch"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path} is no card of a benchmark: take it from the repository, or run make bench again.")
+    return card
+
+
+def savings(card):
+    """What each stage after the first takes off a step, in milliseconds: {stage: saved}; below 0 where it costs."""
+    times = [(stage, card["train"][stage]["milliseconds_a_step"]) for stage in card["stages"]]
+    return {stage: before - after for (_, before), (stage, after) in zip(times, times[1:], strict=False)}
+
+
+def title(card):
+    """One line: on what, and with which versions, a benchmark ran."""
+    versions = card["versions"]
+    backend = versions["backend"]
+    named = {"Python": versions["python"], "Keras": versions["keras"], backend: versions.get(backend, "")}
+    return ", ".join(f"{name} {version}".strip() for name, version in named.items()) + " on " + card["device"]
+
+
+def table(card, kind="train"):
+    """A benchmark's rows as text; `kind` is "train" or "predict"."""
+    lines = [f"{'':12}{'ms a step':>10}{'images/s':>10}{'times as fast':>15}{'of the peak':>13}"]
+    for name, row in card[kind].items():
+        lines.append(
+            f"{name:12}{row['milliseconds_a_step']:10.1f}{row['images_a_second']:10,.0f}{row['times_as_fast']:15.2f}"
+            f"{row['share_of_peak']:13.1%}"
+        )
+    return "\n".join(lines)

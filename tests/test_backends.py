@@ -1,0 +1,114 @@
+"""Keras 3 on JAX and on torch, where there is no TensorFlow: the same code trains, goes on, tests and predicts."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import hosted_images
+import kaggle
+import nbformat
+import pytest
+from chapters import chapter_paths
+from test_training import QUICK, TINY, small_digits, train
+
+from mixer_lib import worlds
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ELSEWHERE = """
+import json, pathlib
+from importlib.util import find_spec
+
+import numpy as np
+from mixer_lib import MixerConfig, Recipe, checkpoints, evaluate, load_dataset, load_pretrained, predict, train
+from mixer_lib import training, worlds
+data = load_dataset("digits")
+config = MixerConfig(32, 8, 1, 8, 4, 8, 10)
+asked = dict(seed=1, recipe=Recipe(batch_size=256))
+training.STEPS_WORTH_COMPILING = 1  # as in a long run
+train(config, data, pathlib.Path("run"), epochs=1, **asked)
+card = train(config, data, pathlib.Path("run"), epochs=2, **asked)
+train(config, data, pathlib.Path("straight"), epochs=2, **asked)
+histories = [(pathlib.Path(name) / "history.csv").read_text().splitlines() for name in ("run", "straight")]
+figures = [[line.split(",")[2:] for line in lines] for lines in histories]  # all but the epoch and its seconds
+half = train(config, data, pathlib.Path("half"), epochs=1, precision="mixed_bfloat16", **asked)
+refusals = []
+for wrong in ({"devices": 2}, {"jit_compile": True}) if card.versions["backend"] == "torch" else ({"devices": 2},):
+    try:
+        train(config, data, pathlib.Path("wrong"), epochs=1, **wrong, **asked)
+    except ValueError as error:
+        refusals.append(str(error))
+model, published = load_pretrained("article-digits")
+tested = evaluate(model, data.x_test, data.y_test)
+guesses = predict(model, data.x_test[:2], k=3)
+run = checkpoints.Run(model, Recipe(), None, {})
+model.set_weights([weight + 1 for weight in run.best])
+kept = not any(np.array_equal(one, other) for one, other in zip(run.best, model.get_weights(), strict=True))
+found = {"backend": card.versions["backend"], "epochs": card.epochs_run, "half": half.versions["precision"]}
+found |= {"tested": tested["top1"], "published": published.top1, "guesses": len(guesses)}
+found |= {"goes on to the same end": figures[0] == figures[1], "kept": kept}
+found["generators"] = len(worlds.seed_generators(model))
+found |= {"refusals": refusals, "xla": card.versions["xla"], "tensorflow": find_spec("tensorflow") is not None}
+print(json.dumps(found))
+"""
+
+
+def python_with(backend):
+    """A Python that has Keras 3 and this backend; skips where there is none."""
+    if backend == "torch":  # gigabytes where it comes with CUDA: never installed by a test
+        if not os.environ.get("MIXER_TORCH"):
+            pytest.skip("needs torch: MIXER_TORCH names a Python that has it and Keras 3")
+        return os.environ["MIXER_TORCH"]
+    python = hosted_images.image("3.13", "jax") or hosted_images.image("3.12", "jax")
+    if python is None:
+        pytest.skip("no Python 3.13 here to rebuild a host with")
+    return python
+
+
+@pytest.mark.hosted
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_same_code_trains_goes_on_tests_and_predicts_without_tensorflow(backend, tmp_path):
+    values = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    command = [str(python_with(backend)), "-c", ELSEWHERE]
+    done = subprocess.run(command, capture_output=True, text=True, env=values, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert not found["tensorflow"]
+    assert (found["backend"], found["epochs"], found["half"]) == (backend, 2, "mixed_bfloat16")
+    assert found["tested"] == pytest.approx(found["published"], abs=0.005)
+    assert found["guesses"] == 2
+    assert found["goes on to the same end"], done.stdout
+    assert found["generators"] == 2 + 4 * 4  # augmentation, the head's dropout, and four in each of the four blocks
+    assert found["kept"]  # the best weights don't change when the model's do
+    assert f"devices must be 1 on the {backend} backend" in found["refusals"][0]
+    assert not (tmp_path / "wrong").exists()
+    assert found["xla"] == (backend == "jax")
+    if backend == "torch":
+        assert "The torch backend has no XLA" in found["refusals"][1]
+
+
+@pytest.mark.hosted
+def test_on_jax_the_training_chapter_runs(tmp_path):
+    python = python_with("jax")
+    kaggle.make_folders(
+        tmp_path / "kaggle", owner="someone", chapters=[p for p in chapter_paths() if "training" in p.stem]
+    )
+    notebook = next(tmp_path.glob("kaggle/*/*.ipynb"))
+    root = hosted_images.lay_out(tmp_path / "host")
+    fast = {"profile": "fast", "dataset": "digits", "epochs": 3}
+    ran, done = hosted_images.run_notebook(python, notebook, root, fast, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    report = next(cell for cell in nbformat.read(done, 4).cells if "hosts.report()" in cell.source).outputs[0].text
+    assert "backend jax, jax 0." in report
+    assert "tensorflow" not in report
+
+
+def test_where_there_is_no_xla_a_long_epoch_is_not_compiled_and_asking_for_it_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(worlds, "has_xla", lambda: False)
+    monkeypatch.setattr("mixer_lib.training.STEPS_WORTH_COMPILING", 1)
+    card = train(TINY, small_digits(), tmp_path / "run", epochs=1, recipe=QUICK)
+    assert card.versions["xla"] is False
+    with pytest.raises(ValueError, match="backend has no XLA. Received: jit_compile=True. Leave jit_compile out"):
+        train(TINY, small_digits(), tmp_path / "other", epochs=1, recipe=QUICK, jit_compile=True)
+    assert not (tmp_path / "other").exists()
