@@ -1,7 +1,7 @@
 """The directive ``{cards-table}``: one row for each recorded run, read from the cards when the book is built.
 
 A card is the JSON that a run leaves behind. Cards lie in ``mixer_lib/pretrained`` (runs whose weights are
-published) and in ``book/results`` (the other recorded runs). A run that is added there appears in the table
+published) and in ``mixer_lib/recorded`` (the other recorded runs). A run that is added there appears in the table
 without an edit to any page, and a figure in the table can be nothing but a figure in a card.
 """
 
@@ -30,15 +30,17 @@ COLUMNS = (
 )
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
 ACCURACY_COLUMN = 4  # the first of the four accuracy columns
+SHORT_RUNS = "walk-"  # runs of a few epochs, which only the chapter that sets them side by side should show
 
 
 def card_folders(source):
-    """Folders of cards: the nearest ``mixer_lib/pretrained`` at or above `source`, then ``book/results``."""
+    """Folders of cards: ``pretrained`` and ``recorded`` in the nearest ``mixer_lib`` at or above `source`."""
     source = Path(source).resolve()
-    published = (folder / "mixer_lib" / "pretrained" for folder in (source, *source.parents))
     # The book may be staged below the repository root, so the library can lie further up.
-    nearest = next((folder for folder in published if folder.is_dir()), None)
-    return [folder for folder in (nearest, source / "book" / "results") if folder and folder.is_dir()]
+    libraries = (folder / "mixer_lib" for folder in (source, *source.parents))
+    nearest = next((folder for folder in libraries if (folder / "pretrained").is_dir()), None)
+    folders = [nearest / "pretrained", nearest / "recorded"] if nearest else []
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def run_name(path):
@@ -52,7 +54,7 @@ def read_cards(folders, dataset):
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
             card = json.loads(path.read_text(encoding="utf-8"))
-            if "top1" not in card or card.get("dataset") != dataset:
+            if "top1" not in card or card.get("dataset") != dataset or path.stem.startswith(SHORT_RUNS):
                 continue
             # The same run may be kept twice: beside its weights and among the results.
             key = (run_name(path), card.get("seed"), card["top1"], card["top5"], card.get("started"))
@@ -155,7 +157,7 @@ class CardsTable(SphinxDirective):
             looked = ", ".join(str(folder) for folder in folders) or "no folder with cards"
             raise ExtensionError(
                 f"cards-table: no card of dataset {dataset!r} in {looked}. Name a dataset that has a "
-                "recorded run in :dataset:, or put the card.json of one into book/results."
+                "recorded run in :dataset:, or put the card.json of one into mixer_lib/recorded."
             )
         for _, path, _ in cards:
             self.env.note_dependency(str(path))
