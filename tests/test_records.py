@@ -44,6 +44,16 @@ def test_a_table_has_a_line_for_each_recorded_run_and_none_for_another():
     assert f"{card['top1']:.2%}" in lines[1] and f"{card['val_top5']:.2%}" in lines[1]
 
 
+def test_runs_of_a_few_epochs_are_left_out_of_the_table_of_all_runs(root, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(root / "book" / "_ext")
+    from cards_table import read_cards
+
+    card = json.dumps({"top1": 0.1, "top5": 0.3, "dataset": "cifar100"})
+    for name in ("walk-1-one-norm-each", "gmlp"):
+        (tmp_path / f"{name}.json").write_text(card)
+    assert [name for name, _, _ in read_cards([tmp_path], "cifar100")] == ["gmlp"]
+
+
 @pytest.mark.parametrize("config", OTHER_FAMILIES, ids=["gmlp", "vit"])
 def test_a_model_of_another_family_is_trained_and_its_card_and_weights_can_be_read_again(config, tmp_path):
     digits = load_dataset("digits")
