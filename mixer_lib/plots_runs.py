@@ -59,5 +59,6 @@ def lines(x, curves, xlabel, ylabel, marks=None, dots=None, lowest=0):
         ax.axvline(place, color=GREY, linestyle=":", label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.set_ylim(lowest, None)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     figure.legend(loc="outside lower center", ncols=2)
     return figure

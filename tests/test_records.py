@@ -54,6 +54,18 @@ def test_runs_of_a_few_epochs_are_left_out_of_the_table_of_all_runs(root, tmp_pa
     assert [name for name, _, _ in read_cards([tmp_path], "cifar100")] == ["gmlp"]
 
 
+def test_a_table_of_named_runs_has_those_that_are_recorded_in_the_order_asked_for(root, monkeypatch):
+    monkeypatch.syspath_prepend(root / "book" / "_ext")
+    from cards_table import COMPARED, card_folders, compared_rows, read_cards
+
+    rows = compared_rows(read_cards(card_folders(root), "cifar100"), ["no-dropout", "nothing", "article-as-written"])
+    assert [row[0] for row, _ in rows] == ["no-dropout", "article-as-written"]
+    card = records.cards()["no-dropout"]
+    values = dict(zip(COMPARED, rows[0][0], strict=True))
+    assert values["Validation top-5 %"] == f"{100 * card['val_top5']:.2f}"
+    assert (values["Epochs"], values["Best epoch"]) == (str(card["epochs_run"]), str(card["best_epoch"]))
+
+
 @pytest.mark.parametrize("config", OTHER_FAMILIES, ids=["gmlp", "vit"])
 def test_a_model_of_another_family_is_trained_and_its_card_and_weights_can_be_read_again(config, tmp_path):
     digits = load_dataset("digits")

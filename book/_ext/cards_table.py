@@ -28,6 +28,7 @@ COLUMNS = (
     "s per epoch",
     "Device",
 )
+COMPARED = ("Run", "Seed", "Epochs", "Best epoch", "Validation top-1 %", "Validation top-5 %", "Top-1 %", "Top-5 %")
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
 ACCURACY_COLUMN = 4  # the first of the four accuracy columns
 SHORT_RUNS = "walk-"  # runs of a few epochs, which only the chapter that sets them side by side should show
@@ -95,6 +96,17 @@ def card_row(name, card):
     ]
 
 
+def compared_rows(cards, names):
+    """Rows of the runs named, in that order, with what a choice between them rests on: the validation figures."""
+    rows = []
+    for wanted in names:
+        for name, _, card in cards:
+            if name == wanted:
+                accuracies = (card.get(key) for key in ("val_top1", "val_top5", "top1", "top5"))
+                rows.append(([*card_row(name, card)[:ACCURACY_COLUMN], *map(percent, accuracies)], False))
+    return rows
+
+
 def spread(values):
     """Mean and sample standard deviation of fractions, in percent, or a dash where a run lacks the figure."""
     if any(value is None for value in values):
@@ -123,12 +135,12 @@ def table_rows(cards):
     return rows
 
 
-def table_node(rows):
+def table_node(rows, columns=COLUMNS):
     """A docutils table with one header row; mean rows are set in bold."""
-    group = nodes.tgroup(cols=len(COLUMNS))
-    group += [nodes.colspec(colwidth=1) for _ in COLUMNS]
+    group = nodes.tgroup(cols=len(columns))
+    group += [nodes.colspec(colwidth=1) for _ in columns]
     head, body = nodes.thead(), nodes.tbody()
-    head += row_node(COLUMNS, strong=False)
+    head += row_node(columns, strong=False)
     body += [row_node(cells, strong) for cells, strong in rows]
     group += [head, body]
     return nodes.table("", group, classes=["cards-table"])
@@ -145,9 +157,12 @@ def row_node(cells, strong):
 
 
 class CardsTable(SphinxDirective):
-    """``{cards-table}`` with the option ``:dataset:`` (default ``cifar100``)."""
+    """``{cards-table}`` with the options ``:dataset:`` (default ``cifar100``) and ``:names:``.
 
-    option_spec = {"dataset": directives.unchanged}
+    With names, the table sets these runs side by side in that order, as far as they are recorded.
+    """
+
+    option_spec = {"dataset": directives.unchanged, "names": directives.unchanged}
 
     def run(self):
         dataset = self.options.get("dataset", "cifar100")
@@ -161,6 +176,8 @@ class CardsTable(SphinxDirective):
             )
         for _, path, _ in cards:
             self.env.note_dependency(str(path))
+        if "names" in self.options:
+            return [table_node(compared_rows(cards, self.options["names"].split()), COMPARED)]
         return [table_node(table_rows(cards))]
 
 
