@@ -34,16 +34,16 @@ def history(name):
 
 def table(names):
     """Lines that set recorded runs side by side; a name of which no run is recorded has no line."""
-    heads = ("parameters", "epochs", "best", "val top-1", "val top-5", "top-1", "top-5", "s/epoch")
-    lines = [f"{'':20}" + "".join(f"{head:>11}" for head in heads)]
+    widths = {"parameters": 11, "epochs": 7, "best": 6, "val top-1": 11, "val top-5": 11, "top-1": 9, "top-5": 9}
+    lines = [" " * 22 + "".join(f"{head:>{width}}" for head, width in widths.items())]
     known = cards()
     for name in names:
         if name in known:
             card = known[name]
-            counts = (card["parameters"], card["epochs_run"], card["best_epoch"])
-            shares = (card["val_top1"], card["val_top5"], card["top1"], card["top5"])
-            line = f"{name:20}" + "".join(f"{count:11,}" for count in counts)
-            lines.append(line + "".join(f"{share:11.2%}" for share in shares) + f"{card['seconds_per_epoch']:11.1f}")
+            counts = [f"{card[key]:,}" for key in ("parameters", "epochs_run", "best_epoch")]
+            shares = [f"{card[key]:.2%}" for key in ("val_top1", "val_top5", "top1", "top5")]
+            values = zip(counts + shares, widths.values(), strict=True)
+            lines.append(f"{name:22}" + "".join(f"{value:>{width}}" for value, width in values))
     return "\n".join(lines)
 
 
