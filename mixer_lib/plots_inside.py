@@ -77,3 +77,18 @@ def two_curves(left, right, chance):
     axes[0].set_ylabel("top-1")
     axes[0].text(min(left[1]), chance, "blind guessing", color=GREY, va="bottom")
     return figure
+
+
+def reach_maps(maps):
+    """How far a change reaches, {title: (rows, columns) parts}: all on one scale of powers of ten."""
+    figure, axes = plt.subplots(1, len(maps), figsize=(WIDTH, 3.3))
+    smallest = min(values[values > 0].min() for values in maps.values())
+    for ax, (title, values) in zip(np.atleast_1d(axes), maps.items(), strict=True):
+        powers = np.log10(np.maximum(values, smallest))
+        drawn = ax.imshow(powers, vmin=np.floor(np.log10(smallest)), vmax=0)
+        ax.set_title(title)
+        _bare(ax)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85)
+    ticks = np.arange(np.floor(np.log10(smallest)), 1).astype(int)
+    bar.set_ticks(ticks, labels=[f"$10^{{{tick}}}$" for tick in ticks])
+    return figure

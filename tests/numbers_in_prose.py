@@ -124,10 +124,9 @@ def output_numbers(notebook):
 
 
 def card_numbers(root):
-    """Numbers in all cards: mixer_lib/pretrained/*.json and book/results/*.json."""
-    files = [
-        path for folder in ("mixer_lib/pretrained", "book/results") for path in (Path(root) / folder).glob("*.json")
-    ]
+    """Numbers in all cards: mixer_lib/pretrained/*.json and mixer_lib/recorded/*.json."""
+    folders = [Path(root) / "mixer_lib" / name for name in ("pretrained", "recorded")]
+    files = [path for folder in folders for path in folder.glob("*.json")]
     return [number for path in files for number in numeric_leaves(json.loads(path.read_text(encoding="utf-8")))]
 
 

@@ -23,7 +23,7 @@ import pytest
 from chapters import chapter_paths
 
 import mixer_lib
-from mixer_lib import hosts
+from mixer_lib import hosts, records
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = chapter_paths()
@@ -323,6 +323,19 @@ def test_the_published_weights_are_carried_as_they_are(tmp_path):
         same = [np.array_equal(one, two) for one, two in zip(before, after, strict=True)]
         assert all(same) == (name == "article")
         assert all(np.allclose(one, two, rtol=1e-3, atol=1e-5) for one, two in zip(before, after, strict=True))
+
+
+def test_recorded_runs_are_carried_and_their_histories_with_six_digits(tmp_path):
+    import numpy as np
+
+    library = carried.slim_library(tmp_path)
+    for folder in records.FOLDERS:
+        for card in folder.glob("*.json"):
+            assert (library / folder.name / card.name).is_file()
+    carried_rows = np.genfromtxt(library / "pretrained" / "article.csv", delimiter=",", names=True)
+    for column in ("epoch", "lr", "loss", "val_top1"):
+        assert np.allclose(carried_rows[column], records.history("article")[column], rtol=1e-5)
+    assert carried.shorter("1,55.39,0.004999999888241291,3.8793") == "1,55.39,0.005,3.8793"
 
 
 FAKE = """#!{python}

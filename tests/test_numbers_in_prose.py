@@ -67,8 +67,10 @@ def test_a_table_counts():
 
 
 def test_sources_are_read_from_cards_facts_and_outputs(tmp_path):
-    (tmp_path / "book" / "results").mkdir(parents=True)
-    (tmp_path / "book" / "results" / "run.json").write_text(json.dumps({"top5": 0.7804, "config": {"dropout": 0.2}}))
+    recorded = tmp_path / "mixer_lib" / "recorded"
+    recorded.mkdir(parents=True)
+    (recorded / "run.json").write_text(json.dumps({"top5": 0.7804, "config": {"dropout": 0.2}}))
+    (tmp_path / "book").mkdir()
     facts = {"a": {"value": 81.07, "text": "81.07 %", "source": "x"}, "b": {"value": 12.5, "text": "12.5"}}
     (tmp_path / "book" / "facts.json").write_text(json.dumps(facts))
     output = nbformat.v4.new_output("stream", text="top-1 48.43 % of 10,000 images")

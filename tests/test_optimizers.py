@@ -1,8 +1,6 @@
 """AdamW with tensorflow-addons' decay: the same trajectory in both worlds."""
 
 import importlib.util
-import json
-import pathlib
 import sys
 
 import keras
@@ -10,11 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mixer_lib import Recipe, adamw
+from mixer_lib import Recipe, adamw, records
 from mixer_lib.optimizers import AddonsAdamW, keras_adamw
 from mixer_lib.worlds import KERAS_3
 
-RECORDED = pathlib.Path(__file__).parent / "data" / "adamw_trajectory.json"
 STEPS, EVERY = 300, 25
 CUTS = {80: 0.0025, 160: 0.00125, 240: 0.000625}  # halved as a plateau would halve it
 LEARNING_RATE, WEIGHT_DECAY = 0.005, 0.0001
@@ -60,8 +57,8 @@ def farthest(one, other):
 
 
 def recorded():
-    held = json.loads(RECORDED.read_text(encoding="utf-8"))
-    return {int(step): weights for step, weights in held["weights"].items()}
+    steps, weights = records.addons_trajectory()
+    return {int(step): [row[:12].reshape(3, 4), row[12:]] for step, row in zip(steps, weights, strict=True)}
 
 
 # A step rounds a weight of about 1 by at most 1.2e-7; 300 steps that round differently stay within this.
@@ -155,13 +152,14 @@ if __name__ == "__main__":  # writes the recorded trajectory anew: Python 3.11 w
     import tensorflow_addons
     from tensorflow_addons.optimizers import AdamW
 
-    source = {
-        "optimizer": "tensorflow_addons.optimizers.AdamW",
-        "tensorflow-addons": tensorflow_addons.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "python": sys.version.split()[0],
-    }
-    found = trajectory(AdamW(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY))
-    rounded = {step: [np.round(w, 7).tolist() for w in weights] for step, weights in found.items()}
-    RECORDED.write_text(json.dumps({"source": source, "weights": rounded}, indent=None) + "\n", encoding="utf-8")
+    packages = {"tensorflow-addons": tensorflow_addons, "tensorflow": tf, "keras": keras}
+    source = [f"{name} {package.__version__}" for name, package in packages.items()]
+    lines = [
+        f"# the weights after a step: optimizer tensorflow_addons.optimizers.AdamW, {', '.join(source)}, "
+        f"python {sys.version.split()[0]}",
+        "# step, then the 3 x 4 weights of the first variable and the 4 of the second",
+    ]
+    for step, found in trajectory(AdamW(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY)).items():
+        flat = np.concatenate([np.ravel(w) for w in found])
+        lines.append(",".join([str(step), *(repr(round(float(w), 7)) for w in flat)]))
+    records.ADDONS.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,9 +1,10 @@
-"""Runs that change one thing of the article's recipe at a time (for maintainers).
+"""Runs that change one thing of the article's at a time (for maintainers).
 
-    python tools/ablations.py VARIANT [--data FOLDER] [--epochs 100] [--seed 0]
+    python tools/ablations.py VARIANT [--data FOLDER] [--epochs N] [--seed 0]
 
-Each goes to runs/<dataset>-<variant>-seed<k>/ and can be stopped and called again. Choose between variants by the
-validation figures on their cards; the test figures are for the telling.
+The variants stand in mixer_lib/variants.py. Each run goes to runs/<dataset>-<variant>-seed<k>/ and can be stopped
+and called again. Choose between variants by the validation figures on their cards; the test figures are for the
+telling.
 """
 
 import argparse
@@ -14,40 +15,32 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-# variant: what differs in the model, what differs in the recipe
-VARIANTS = {
-    # as strong as the article's decay until the first cut of the learning rate, then shrinking with it
-    "shrinking-decay": ({}, {"decay_follows_lr": True, "weight_decay": 0.0001 / 0.005}),
-    # the article's arguments given to Keras's own AdamW: almost no decay
-    "keras-decay": ({}, {"decay_follows_lr": True}),
-    "no-early-stop": ({}, {"stop_patience": None}),
-    "no-dropout": ({"dropout": 0.0}, {}),
-    "cosine": ({}, {"schedule": "cosine", "stop_patience": None}),
-    "no-dropout-cosine": ({"dropout": 0.0}, {"schedule": "cosine", "stop_patience": None}),
-}
-
 
 def main():
-    from mixer_lib import PRESETS, RECIPES, load_dataset, train
+    from mixer_lib import load_dataset, train
+    from mixer_lib.variants import VARIANTS
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("--dataset", default="cifar100")
     parser.add_argument("--data", default=None, help="folder with the data")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=None, help="at most; default: the variant's")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")
     asked = parser.parse_args()
     dataset = load_dataset(asked.dataset, asked.data)
-    model_changes, recipe_changes = VARIANTS[asked.variant]
+    variant = VARIANTS[asked.variant]
+    epochs = asked.epochs or variant.epochs
+    command = f"python tools/ablations.py {asked.variant} --epochs {epochs} --seed {asked.seed}"
     card = train(
-        dataclasses.replace(PRESETS["article"], num_classes=len(dataset.class_names), **model_changes),
+        dataclasses.replace(variant.config, num_classes=len(dataset.class_names)),
         dataset,
-        ROOT / "runs" / f"{asked.dataset}-{asked.variant}-seed{asked.seed}",
-        epochs=asked.epochs,
+        asked.runs / f"{asked.dataset}-{asked.variant}-seed{asked.seed}",
+        epochs=epochs,
         seed=asked.seed,
-        recipe=dataclasses.replace(RECIPES["article"], **recipe_changes),
+        recipe=variant.recipe,
         name=asked.variant,
-        command=f"python tools/ablations.py {asked.variant} --epochs {asked.epochs} --seed {asked.seed}",
+        command=command + (f" --dataset {asked.dataset}" if asked.dataset != "cifar100" else ""),
     )
     found = f"validation top-1 {card.val_top1:.2%}, top-5 {card.val_top5:.2%}"
     print(f"{asked.variant}: {found} after {card.epochs_run} epochs")

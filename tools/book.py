@@ -67,7 +67,7 @@ def stage_book(stage, chapters=()):
     """Copy the book to `stage`; `chapters` are executed notebooks that replace the committed ones."""
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
-    for folder in ("book", "notebooks", "mixer_lib/pretrained"):
+    for folder in ("book", "notebooks", "mixer_lib/pretrained", "mixer_lib/recorded"):
         copy_tree(ROOT / folder, stage / folder)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, stage / name)

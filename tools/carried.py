@@ -64,10 +64,17 @@ def slim_weights(source, target, shortened):
         full.visititems(copy)
 
 
+def shorter(history):
+    """A history's text with six digits a number, which is more than any page prints; all of them pack badly."""
+    return re.sub(r"\d+\.\d{7,}(?:e-?\d+)?", lambda number: f"{float(number[0]):.6g}", history)
+
+
 def slim_library(folder, root=ROOT):
-    """Copy mixer_lib to `folder`, its weights slim and its cards with the sums of the slim files."""
+    """Copy mixer_lib to `folder`, its weights and histories slim and its cards with the sums of the slim files."""
     ignore = shutil.ignore_patterns("__pycache__", "*.weights.h5")
     library = Path(shutil.copytree(root / "mixer_lib", Path(folder) / "mixer_lib", ignore=ignore))
+    for path in library.rglob("*.csv"):
+        path.write_text(shorter(path.read_text(encoding="utf-8")), encoding="utf-8")
     for weights in sorted((root / "mixer_lib" / "pretrained").glob("*.weights.h5")):
         name = weights.name.removesuffix(".weights.h5")
         slim_weights(weights, library / "pretrained" / weights.name, name in SHORTENED)

@@ -2,7 +2,7 @@
 
     python tools/record.py RUN_DIR NAME [--weights]
 
-Card and history go to book/results/<NAME>.{json,csv}. With --weights the run becomes the published model NAME:
+Card and history go to mixer_lib/recorded/<NAME>.{json,csv}. With --weights the run becomes the published model NAME:
 card, history and weights go to mixer_lib/pretrained/ instead.
 """
 
@@ -30,7 +30,7 @@ def main():
     weights = asked.run_dir / "best.weights.h5"
     if sha256_of(weights) != card.weights_sha256:
         sys.exit(f"{weights} is not the file that card.json describes: train again into an empty folder")
-    target = ROOT / ("mixer_lib/pretrained" if asked.weights else "book/results")
+    target = ROOT / ("mixer_lib/pretrained" if asked.weights else "mixer_lib/recorded")
     target.mkdir(exist_ok=True)
     shutil.copyfile(asked.run_dir / "card.json", target / f"{asked.name}.json")
     shutil.copyfile(asked.run_dir / "history.csv", target / f"{asked.name}.csv")

@@ -1,7 +1,7 @@
 """The directive ``{cards-table}``: one row for each recorded run, read from the cards when the book is built.
 
 A card is the JSON that a run leaves behind. Cards lie in ``mixer_lib/pretrained`` (runs whose weights are
-published) and in ``book/results`` (the other recorded runs). A run that is added there appears in the table
+published) and in ``mixer_lib/recorded`` (the other recorded runs). A run that is added there appears in the table
 without an edit to any page, and a figure in the table can be nothing but a figure in a card.
 """
 
@@ -28,17 +28,20 @@ COLUMNS = (
     "s per epoch",
     "Device",
 )
+COMPARED = ("Run", "Seed", "Epochs", "Best epoch", "Validation top-1 %", "Validation top-5 %", "Top-1 %", "Top-5 %")
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
 ACCURACY_COLUMN = 4  # the first of the four accuracy columns
+SHORT_RUNS = "walk-"  # runs of a few epochs, which only the chapter that sets them side by side should show
 
 
 def card_folders(source):
-    """Folders of cards: the nearest ``mixer_lib/pretrained`` at or above `source`, then ``book/results``."""
+    """Folders of cards: ``pretrained`` and ``recorded`` in the nearest ``mixer_lib`` at or above `source`."""
     source = Path(source).resolve()
-    published = (folder / "mixer_lib" / "pretrained" for folder in (source, *source.parents))
     # The book may be staged below the repository root, so the library can lie further up.
-    nearest = next((folder for folder in published if folder.is_dir()), None)
-    return [folder for folder in (nearest, source / "book" / "results") if folder and folder.is_dir()]
+    libraries = (folder / "mixer_lib" for folder in (source, *source.parents))
+    nearest = next((folder for folder in libraries if (folder / "pretrained").is_dir()), None)
+    folders = [nearest / "pretrained", nearest / "recorded"] if nearest else []
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def run_name(path):
@@ -52,7 +55,7 @@ def read_cards(folders, dataset):
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
             card = json.loads(path.read_text(encoding="utf-8"))
-            if "top1" not in card or card.get("dataset") != dataset:
+            if "top1" not in card or card.get("dataset") != dataset or path.stem.startswith(SHORT_RUNS):
                 continue
             # The same run may be kept twice: beside its weights and among the results.
             key = (run_name(path), card.get("seed"), card["top1"], card["top5"], card.get("started"))
@@ -93,6 +96,17 @@ def card_row(name, card):
     ]
 
 
+def compared_rows(cards, names):
+    """Rows of the runs named, in that order, with what a choice between them rests on: the validation figures."""
+    rows = []
+    for wanted in names:
+        for name, _, card in cards:
+            if name == wanted:
+                accuracies = (card.get(key) for key in ("val_top1", "val_top5", "top1", "top5"))
+                rows.append(([*card_row(name, card)[:ACCURACY_COLUMN], *map(percent, accuracies)], False))
+    return rows
+
+
 def spread(values):
     """Mean and sample standard deviation of fractions, in percent, or a dash where a run lacks the figure."""
     if any(value is None for value in values):
@@ -121,12 +135,12 @@ def table_rows(cards):
     return rows
 
 
-def table_node(rows):
+def table_node(rows, columns=COLUMNS):
     """A docutils table with one header row; mean rows are set in bold."""
-    group = nodes.tgroup(cols=len(COLUMNS))
-    group += [nodes.colspec(colwidth=1) for _ in COLUMNS]
+    group = nodes.tgroup(cols=len(columns))
+    group += [nodes.colspec(colwidth=1) for _ in columns]
     head, body = nodes.thead(), nodes.tbody()
-    head += row_node(COLUMNS, strong=False)
+    head += row_node(columns, strong=False)
     body += [row_node(cells, strong) for cells, strong in rows]
     group += [head, body]
     return nodes.table("", group, classes=["cards-table"])
@@ -143,9 +157,12 @@ def row_node(cells, strong):
 
 
 class CardsTable(SphinxDirective):
-    """``{cards-table}`` with the option ``:dataset:`` (default ``cifar100``)."""
+    """``{cards-table}`` with the options ``:dataset:`` (default ``cifar100``) and ``:names:``.
 
-    option_spec = {"dataset": directives.unchanged}
+    With names, the table sets these runs side by side in that order, as far as they are recorded.
+    """
+
+    option_spec = {"dataset": directives.unchanged, "names": directives.unchanged}
 
     def run(self):
         dataset = self.options.get("dataset", "cifar100")
@@ -155,10 +172,12 @@ class CardsTable(SphinxDirective):
             looked = ", ".join(str(folder) for folder in folders) or "no folder with cards"
             raise ExtensionError(
                 f"cards-table: no card of dataset {dataset!r} in {looked}. Name a dataset that has a "
-                "recorded run in :dataset:, or put the card.json of one into book/results."
+                "recorded run in :dataset:, or put the card.json of one into mixer_lib/recorded."
             )
         for _, path, _ in cards:
             self.env.note_dependency(str(path))
+        if "names" in self.options:
+            return [table_node(compared_rows(cards, self.options["names"].split()), COMPARED)]
         return [table_node(table_rows(cards))]
 
 

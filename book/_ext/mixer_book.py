@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxRole
 
 logger = logging.getLogger(__name__)
 
-CARD_FOLDERS = ("book/results", "mixer_lib/pretrained")
+CARD_FOLDERS = ("mixer_lib/recorded", "mixer_lib/pretrained")
 KAGGLE = "https://kaggle.com/kernels/welcome?src="
 
 

@@ -1,0 +1,64 @@
+"""Drawings of several recorded runs in one panel.
+
+Chapters import this module; no other room of the library does.
+"""
+
+import matplotlib.pyplot as plt
+
+from .plots import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, WIDTH
+
+# colour, dashes: curves differ in both
+LOOKS = (
+    (BLUE, "-"),
+    (ORANGE, (0, (4, 2))),
+    (GREEN, "-."),
+    (PURPLE, (0, (1, 1))),
+    (SKY, "-"),
+    (INK, (0, (6, 2, 1, 2))),
+)
+
+
+def epochs(histories, columns, smallest=0):
+    """Accuracies of runs against the epoch, one panel for each column of their histories.
+
+    Args:
+        histories: {name of the run: history, as `records.history` gives it}.
+        columns: {name of a column, such as "val_top1": what to write above its panel}.
+        smallest: lower end of the axis, in percent.
+    """
+    figure, axes = plt.subplots(1, len(columns), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
+    for ax, (column, title) in zip(axes[0], columns.items(), strict=True):
+        for (name, history), (colour, line) in zip(histories.items(), LOOKS, strict=False):
+            mark = "o" if len(history) < 10 else None
+            ax.plot(history["epoch"], 100 * history[column], color=colour, linestyle=line, marker=mark, label=name)
+        ax.set(title=title, xlabel="epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set_ylabel("accuracy (%)")
+    axes[0, 0].set_ylim(smallest, None)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=min(3, len(histories)), labelcolor=INK)
+    return figure
+
+
+def lines(x, curves, xlabel, ylabel, marks=None, dots=None, lowest=0):
+    """Curves over one axis.
+
+    Args:
+        x: places along the axis.
+        curves: {name: a value for each place}.
+        marks: {place: label}, drawn as dotted lines; those without a label share the first one's.
+        dots: {name: (places, values)}, drawn as points.
+        lowest: lower end of the other axis; None fits it.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.6))
+    for (name, values), (colour, line) in zip(curves.items(), LOOKS, strict=False):
+        ax.plot(x, values, color=colour, linestyle=line, label=name)
+    for name, (places, values) in (dots or {}).items():
+        ax.plot(places, values, "o", color=INK, markersize=4, label=name, zorder=3)
+    for place, label in (marks or {}).items():
+        ax.axvline(place, color=GREY, linestyle=":", label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_ylim(lowest, None)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
