@@ -57,11 +57,14 @@ class Browser:
         self.process.wait(timeout=30)
         shutil.rmtree(self.profile, ignore_errors=True)
 
-    def visit(self, url, width=1280, height=900, script="null"):
-        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to}."""
-        return asyncio.run(asyncio.wait_for(self._visit(url, width, height, script), timeout=90))
+    def visit(self, url, width=1280, height=900, script="null", dark=False, seconds=90):
+        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to}.
 
-    async def _visit(self, url, width, height, script):
+        With `dark` the system asks for dark colours, as a reader's would.
+        """
+        return asyncio.run(asyncio.wait_for(self._visit(url, width, height, script, dark), timeout=seconds))
+
+    async def _visit(self, url, width, height, script, dark):
         socket = await websocket_connect(self.address, max_message_size=50_000_000)
         numbers, errors, requests, loaded = itertools.count(1), [], [], asyncio.Event()
         answers = {}
@@ -101,6 +104,8 @@ class Browser:
             await call(f"{domain}.enable", session)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await call("Emulation.setDeviceMetricsOverride", session, **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await call("Emulation.setEmulatedMedia", session, features=[scheme])
         await call("Page.navigate", session, url=url)
         await loaded.wait()
         # MathJax typesets after the load event
@@ -111,4 +116,6 @@ class Browser:
         await call("Target.closeTarget", targetId=target)
         listener.cancel()
         socket.close()
+        if "exceptionDetails" in value:  # the script itself went wrong, not the page
+            raise RuntimeError(json.dumps(value["exceptionDetails"])[:500])
         return {"errors": errors, "requests": requests, "result": value["result"].get("value")}

@@ -1,4 +1,5 @@
-"""The rendered book in a browser: pages load from disk without errors, without network, and fit a phone."""
+"""The rendered book in a browser: pages load from disk without errors, without network, fit a phone, and can be
+used with a keyboard and a screen reader."""
 
 from pathlib import Path
 
@@ -20,6 +21,37 @@ OVERFLOW = """(() => {
   if (document.documentElement.scrollWidth <= width + 1) return [];
   return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > width + 1)
     .slice(0, 5).map(e => e.outerHTML.slice(0, 120));
+})()"""
+# what is folded away is a part of the page, too
+UNFOLD = """
+document.querySelectorAll('details').forEach(part => { part.open = true; });
+document.querySelectorAll('.toggle-hidden').forEach(part => part.classList.remove('toggle-hidden'));
+document.querySelectorAll('button.toggle-button-hidden').forEach(part => part.click());
+"""
+# one kind of word in the code has one colour: to look at three of each is enough
+FEW_WORDS = """
+const words = {};
+document.querySelectorAll('.highlight span[class]').forEach(word => {
+  words[word.className] = (words[word.className] ?? 0) + 1;
+  if (words[word.className] > 3) word.replaceWith(...word.childNodes);
+});
+"""
+# axe-core, an accessibility checker, in light colours by all of its rules, and then the contrasts of the dark ones
+AXE = (ROOT / "tests" / "axe" / "axe.min.js").read_text(encoding="utf-8")
+CHECK = """(async () => {
+  const settled = () => {
+    document.getAnimations().forEach(animation => animation.finish());
+    return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  };
+  const serious = found => found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 200)]);
+  await settled();
+  const light = serious(await axe.run(document, {resultTypes: ['violations']}));
+  document.documentElement.dataset.theme = 'dark';
+  await settled();
+  const onlyContrast = {resultTypes: ['violations'], runOnly: ['color-contrast']};
+  const dark = serious(await axe.run(document, onlyContrast));
+  return {light, dark};
 })()"""
 BROKEN_PICTURES = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
 
@@ -49,8 +81,33 @@ def test_a_page_loads_from_disk_without_errors_and_without_the_network(html, bro
 
 @each_page
 def test_a_page_fits_a_phone(html, browser, page):
-    seen = browser.visit((html / f"{page}.html").as_uri(), width=390, height=844, script=OVERFLOW)
+    seen = browser.visit((html / f"{page}.html").as_uri(), width=390, height=844, script=UNFOLD + OVERFLOW)
     assert seen["result"] == []
+
+
+@each_page
+def test_a_page_serves_keyboard_and_screen_reader_in_light_and_dark(html, browser, page):
+    seen = browser.visit((html / f"{page}.html").as_uri(), script=UNFOLD + FEW_WORDS + AXE + ";" + CHECK, seconds=300)
+    assert seen["result"] == {"light": [], "dark": []}
+
+
+def test_the_accessibility_check_notices_what_is_wrong(tmp_path, browser):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<!doctype html><html lang='en'><title>bad</title><style>[data-theme=dark] p { color: #222; background: #000 }"
+        "</style><main><h1>Bad</h1><p>dark on dark</p><button></button></main>"
+    )
+    found = browser.visit(page.as_uri(), script=f"{AXE};{CHECK}")["result"]
+    assert [name for name, *_ in found["light"]] == ["button-name"]
+    assert [name for name, *_ in found["dark"]] == ["color-contrast"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_book_takes_the_colours_that_the_system_asks_for(html, browser, dark):
+    script = "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+    theme, ground = browser.visit((html / "book/index.html").as_uri(), script=script, dark=dark)["result"]
+    assert theme == ("dark" if dark else "light")
+    assert (sum(map(int, ground.removeprefix("rgb(").removesuffix(")").split(","))) < 200) == dark
 
 
 def test_formulas_are_typeset_without_the_network(html, browser):
