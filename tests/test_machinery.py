@@ -62,6 +62,7 @@ def chapter(tmp_path):
         ("EPOCHS", "ten"),
         ("SEED", "-1"),
         ("SEED", "1.5"),
+        ("SOLUTIONS", "false"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_name_and_value(name, value):
@@ -70,12 +71,13 @@ def test_a_wrong_option_is_refused_with_its_name_and_value(name, value):
 
 
 def test_right_options_are_read(tmp_path):
-    given = {"DATASET": "digits", "DATA": str(tmp_path), "EPOCHS": "2", "SEED": "0"}
+    given = {"DATASET": "digits", "DATA": str(tmp_path), "EPOCHS": "2", "SEED": "0", "SOLUTIONS": "no"}
     assert options.read_options(given) == {
         "dataset": "digits",
         "data_dir": str(tmp_path),
         "epochs": 2,
         "seed": 0,
+        "solutions": False,
     }
     assert set(options.read_options({}).values()) == {None}
 
@@ -108,7 +110,7 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make he
 
 
 @needs_make
-@pytest.mark.parametrize("option", ["EPOCHS=x", "DATASET=x", "DATA=/no/such", "SEED=x", "PYTHON=2.7"])
+@pytest.mark.parametrize("option", ["EPOCHS=x", "DATASET=x", "DATA=/no/such", "SEED=x", "SOLUTIONS=x", "PYTHON=2.7"])
 @pytest.mark.parametrize("verb", ["quick", "execute", "book"])
 def test_a_verb_refuses_a_wrong_option_in_one_line(verb, option):
     done = make(verb, option)
@@ -122,7 +124,20 @@ def test_a_verb_refuses_a_wrong_option_in_one_line(verb, option):
 def test_make_alone_lists_every_verb():
     done = make()
     assert done.returncode == 0
-    for verb in ["quick", "execute", "book", "test", "check", "kaggle", "lint", "publish", "address", "lock", "clean"]:
+    for verb in [
+        "quick",
+        "execute",
+        "book",
+        "pdf",
+        "test",
+        "check",
+        "kaggle",
+        "lint",
+        "publish",
+        "address",
+        "lock",
+        "clean",
+    ]:
         assert f"make {verb} " in done.stdout
 
 
