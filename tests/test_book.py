@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import numbers_in_prose
+import pdf
 import pytest
 from bs4 import BeautifulSoup
 from chapters import chapter_paths
@@ -85,6 +86,24 @@ def test_internal_links_lead_somewhere(soups):
             assert target.exists(), f"{path.name}: {link['href']}"
             if parts.fragment and target in anchors:
                 assert unquote(parts.fragment) in anchors[target], f"{path.name}: {link['href']}"
+
+
+def test_the_book_to_print_is_one_page_whose_names_are_single_and_whose_links_lead_somewhere(html):
+    pages = pdf.contents((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    assert sorted(pages) == sorted(f"{path.parent.name}/{path.stem}" for path in [*PAGES, *CHAPTERS])
+    whole = BeautifulSoup(pdf.whole(html, pages), "html.parser")
+    names = [tag["id"] for tag in whole.find_all(id=True)]
+    assert len(names) == len(set(names))
+    assert [article["id"] for article in whole.find_all("article")] == [pdf.anchor(page, "") for page in pages]
+    for link in whole.find_all("a", href=True):
+        parts = urlsplit(link["href"])
+        if not parts.scheme:
+            there = html / unquote(parts.path) if parts.path else None
+            assert there.exists() if there else unquote(parts.fragment) in names, link["href"]
+    for image in whole.find_all("img"):
+        assert image["src"].startswith("data:") or (html / unquote(image["src"])).is_file(), image["src"]
+    assert not whole.select(".tag_hide-input details")
+    assert all(part.has_attr("open") for part in whole.find_all("details"))
 
 
 def describes(alt):

@@ -1,8 +1,10 @@
 """The rendered book in a browser: pages load from disk without errors, without network, fit a phone, and can be
 used with a keyboard and a screen reader."""
 
+import re
 from pathlib import Path
 
+import pdf
 import pytest
 from browser import Browser, find_browser
 
@@ -115,6 +117,16 @@ def test_formulas_are_typeset_without_the_network(html, browser):
     assert pages, "no page holds a formula"
     script = "document.querySelectorAll('mjx-container svg').length"
     assert browser.visit((html / f"{pages[0]}.html").as_uri(), script=script)["result"] > 0
+
+
+def test_a_page_is_printed(tmp_path):
+    page, printed = tmp_path / "page with space.html", tmp_path / "book.pdf"
+    page.write_text("<!doctype html><title>x</title><style>p { break-after: page }</style><p>one<p>two<p>three")
+    done = pdf.print_page(find_browser(), page, printed)
+    assert done.returncode == 0, done.stdout
+    content = printed.read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 3
 
 
 def test_the_driver_notices_errors_and_requests(tmp_path, browser):

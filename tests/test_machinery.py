@@ -16,6 +16,7 @@ import interpreters
 import lock
 import nbformat
 import options
+import pdf
 import publish
 import pytest
 import stamps
@@ -120,6 +121,31 @@ def test_a_verb_refuses_a_wrong_option_in_one_line(verb, option):
     assert option in lines[0]
 
 
+def test_without_a_browser_the_book_is_not_printed_and_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["pdf.py"])
+    with pytest.raises(SystemExit) as ended:
+        pdf.main.__wrapped__()  # without its lock: nothing is built
+    assert "install one (Debian: apt install chromium)" in str(ended.value)
+    assert "\n" not in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("link", "leads"),
+    [
+        ("02_patches.html", "#notebooks-02_patches"),
+        ("02_patches.html#saw", "#notebooks-02_patches--saw"),
+        ("#saw", "#notebooks-01_data--saw"),
+        ("../book/index.html", "#book-index"),
+        ("../_images/a.png", "_images/a.png"),
+        ("https://example.org/x.html", "https://example.org/x.html"),
+    ],
+)
+def test_links_lead_to_places_of_the_printed_whole(link, leads):
+    pages = ["book/index", "notebooks/01_data", "notebooks/02_patches"]
+    assert pdf.address("notebooks/01_data", link, pages) == leads
+
+
 @needs_make
 def test_make_alone_lists_every_verb():
     done = make()
@@ -212,6 +238,16 @@ def test_a_published_chapter_holds_outputs_and_no_trace_of_the_run():
     assert "papermill" not in json.dumps(published)
     assert [c.execution_count for c in published.cells if c.cell_type == "code"] == [1, 2]
     nbformat.validate(published)
+
+
+def test_a_published_chapter_keeps_how_long_it_ran():
+    current = notebook("print(1)")
+    done = executed(current, stream("1\n"))
+    assert "seconds" not in publish.publishable(current, done).metadata["mixer"]
+    done.metadata["papermill"]["duration"] = 61.7
+    published = publish.publishable(current, done)
+    assert published.metadata["mixer"]["seconds"] == 62
+    assert "papermill" not in published.metadata
 
 
 def test_prose_may_change_after_the_run_and_code_may_not():

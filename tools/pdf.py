@@ -25,11 +25,13 @@ STYLE = """
 @page { size: A4; margin: 18mm 16mm; }
 html { font-size: 13px; }
 body, html[data-theme] body { background: white; padding: 0 !important; }
-article { break-before: page; max-width: none !important; }
+html, body, main { display: block !important; overflow: visible !important; }
+article { display: block !important; break-before: page; padding: 0 !important; max-width: none !important; }
 article.cover { break-before: auto; }
 div.highlight pre, .cell_output pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 11px; }
 figure, img, table, mjx-container { break-inside: avoid; }
 h1, h2, h3 { break-after: avoid; }
+article h1 { display: block !important; }
 .headerlink, .only-dark, .copybtn, .toggle-button { display: none !important; }
 """
 
@@ -93,11 +95,13 @@ def whole(html, pages):
             tag["id"] = anchor(page, tag["id"])
         for tag, attribute in ((tag, a) for a in ("src", "href") for tag in article.find_all(attrs={a: True})):
             tag[attribute] = address(page, tag[attribute], pages)
+        for tag in article.select(".tag_hide-input details"):  # the set-up: nothing to read, and it cannot be unfolded
+            tag.decompose()
         for tag in article.find_all("details"):
             tag["open"] = ""
         article["id"] = anchor(page, "")
         articles.append(str(article))
-    body = f'<body><main class="bd-main"><div class="bd-content">{"".join(articles)}</div></main></body>'
+    body = f"<body><main>{''.join(articles)}</main></body>"
     return f'<!doctype html><html lang="en" data-theme="light" data-mode="light">{head}{body}</html>'
 
 
