@@ -46,6 +46,8 @@ def configure(stage, url):
         config["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
         config.setdefault("html", {})["use_repository_button"] = True
         config["sphinx"]["config"]["mixer_repository"] = url
+        owner, name = url.split("/")[-2:]
+        config["sphinx"]["config"]["ogp_site_url"] = f"https://{owner}.github.io/{name}/"
     path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
