@@ -58,8 +58,9 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def visit(self, url, width=1280, height=900, script="null", dark=False, seconds=90):
-        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to}.
+        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to, "seconds": ...}.
 
+        "seconds" is what the page's own thread computed until it was loaded: other work on the machine does not count.
         With `dark` the system asks for dark colours, as a reader's would.
         """
         return asyncio.run(asyncio.wait_for(self._visit(url, width, height, script, dark), timeout=seconds))
@@ -104,10 +105,13 @@ class Browser:
             await call(f"{domain}.enable", session)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await call("Emulation.setDeviceMetricsOverride", session, **size)
+        await call("Performance.enable", session, timeDomain="threadTicks")
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await call("Emulation.setEmulatedMedia", session, features=[scheme])
         await call("Page.navigate", session, url=url)
         await loaded.wait()
+        metrics = (await call("Performance.getMetrics", session))["metrics"]
+        spent = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
         # MathJax typesets after the load event
         ready = "Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 5000))])"
         await call("Runtime.evaluate", session, expression=ready, awaitPromise=True)
@@ -118,4 +122,4 @@ class Browser:
         socket.close()
         if "exceptionDetails" in value:  # the script itself went wrong, not the page
             raise RuntimeError(json.dumps(value["exceptionDetails"])[:500])
-        return {"errors": errors, "requests": requests, "result": value["result"].get("value")}
+        return {"errors": errors, "requests": requests, "result": value["result"].get("value"), "seconds": spent}

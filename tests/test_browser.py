@@ -74,9 +74,10 @@ def browser():
 
 
 @each_page
-def test_a_page_loads_from_disk_without_errors_and_without_the_network(html, browser, page):
+def test_a_page_loads_from_disk_within_a_second_without_errors_and_without_the_network(html, browser, page):
     seen = browser.visit((html / f"{page}.html").as_uri(), script=BROKEN_PICTURES)
     assert seen["errors"] == []
+    assert seen["seconds"] < 1
     assert [url for url in seen["requests"] if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
     assert seen["result"] == []
 
@@ -119,6 +120,17 @@ def test_formulas_are_typeset_without_the_network(html, browser):
     assert browser.visit((html / f"{pages[0]}.html").as_uri(), script=script)["result"] > 0
 
 
+def test_the_search_finds_pages_without_the_network(html, browser):
+    script = """(async () => {
+      for (let i = 0; i < 100 && !document.querySelector('#search-results li a'); i++)
+        await new Promise(done => setTimeout(done, 100));
+      return [...document.querySelectorAll('#search-results li a')].map(link => link.getAttribute('href'));
+    })()"""
+    seen = browser.visit((html / "search.html").as_uri() + "?q=transpose", script=script)
+    assert any("03_mixing.html" in link or "02_patches.html" in link for link in seen["result"])
+    assert [url for url in seen["requests"] if url.startswith("http")] == []
+
+
 def test_a_page_is_printed(tmp_path):
     page, printed = tmp_path / "page with space.html", tmp_path / "book.pdf"
     page.write_text("<!doctype html><title>x</title><style>p { break-after: page }</style><p>one<p>two<p>three")
@@ -138,3 +150,9 @@ def test_the_driver_notices_errors_and_requests(tmp_path, browser):
     assert any("boom" in error for error in seen["errors"])
     assert "http://127.0.0.1:9/x.png" in seen["requests"]
     assert seen["result"] > 390
+
+
+def test_the_driver_notices_a_slow_page(tmp_path, browser):
+    page = tmp_path / "slow.html"
+    page.write_text("<script>for (let count = 0; count < 2e9; count++);</script>")
+    assert browser.visit(page.as_uri())["seconds"] > 0.5

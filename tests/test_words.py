@@ -130,6 +130,14 @@ def test_a_chapter_without_a_recorded_time_has_a_dash():
     assert status.chapter_row(chapter())[2] == status.MISSING
 
 
+def test_an_environment_that_made_all_chapters_is_told_once():
+    one, other = ("A", "full", "3 min", "python 3.13.0"), ("B", "full", "1 s", "python 3.11.9")
+    alike, told = status.chapters_nodes([one, one])
+    assert "3.13.0" in told.astext() and "3.13.0" not in alike.astext()
+    (both,) = status.chapters_nodes([one, other])
+    assert "3.13.0" in both.astext() and "3.11.9" in both.astext()
+
+
 def test_the_environments_are_those_of_the_exact_requirements():
     text = 'keras==2.15.0; python_version < "3.12"\nkeras==3.15.0; python_version >= "3.12"\nnumpy==1.26.4\n'
     assert status.versions(text, "3.10") == {"keras": "2.15.0", "numpy": "1.26.4"}

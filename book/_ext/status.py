@@ -72,13 +72,23 @@ def table(head, rows, name):
     return nodes.table("", group, classes=[name])
 
 
+def chapters_nodes(rows):
+    """The table of the chapters; an environment that made all of them is told once, below it."""
+    head = ("Chapter", "Shows", "Ran for", "Made with")
+    made_with = {row[-1] for row in rows}
+    if len(made_with) > 1:
+        return [table(head, rows, "chapters-table")]
+    told = nodes.paragraph(text=f"All of them were made with {', '.join(made_with) or MISSING}.")
+    return [table(head[:-1], [row[:-1] for row in rows], "chapters-table"), told]
+
+
 class ChaptersTable(SphinxDirective):
     def run(self):
         paths = sorted((Path(self.env.srcdir) / "notebooks").glob("[0-9][0-9]_*.ipynb"))
         for path in paths:
             self.env.note_dependency(str(path))
         rows = [chapter_row(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-        return [table(("Chapter", "Shows", "Ran for", "Made with"), rows, "chapters-table")]
+        return chapters_nodes(rows)
 
 
 class EnvironmentsTable(SphinxDirective):
