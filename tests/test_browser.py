@@ -24,6 +24,7 @@ OVERFLOW = """(() => {
   return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > width + 1)
     .slice(0, 5).map(e => e.outerHTML.slice(0, 120));
 })()"""
+# pictures whose height does not follow their width
 # what is folded away is a part of the page, too
 UNFOLD = """
 document.querySelectorAll('details').forEach(part => { part.open = true; });
@@ -55,6 +56,8 @@ CHECK = """(async () => {
   const dark = serious(await axe.run(document, onlyContrast));
   return {light, dark};
 })()"""
+SQUEEZED = """[...document.querySelectorAll('article img')].filter(i => i.height && i.naturalHeight &&
+  Math.abs(i.width / i.height / (i.naturalWidth / i.naturalHeight) - 1) > 0.05).map(i => [i.src, i.width, i.height])"""
 BROKEN_PICTURES = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
 
 
@@ -83,9 +86,11 @@ def test_a_page_loads_from_disk_within_a_second_without_errors_and_without_the_n
 
 
 @each_page
-def test_a_page_fits_a_phone(html, browser, page):
-    seen = browser.visit((html / f"{page}.html").as_uri(), width=390, height=844, script=UNFOLD + OVERFLOW)
-    assert seen["result"] == []
+def test_a_page_and_its_pictures_fit_a_phone(html, browser, page):
+    seen = browser.visit(
+        (html / f"{page}.html").as_uri(), width=390, height=844, script=f"{UNFOLD}[{OVERFLOW}, {SQUEEZED}]"
+    )
+    assert seen["result"] == [[], []]
 
 
 @each_page
