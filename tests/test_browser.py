@@ -24,7 +24,6 @@ OVERFLOW = """(() => {
   return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > width + 1)
     .slice(0, 5).map(e => e.outerHTML.slice(0, 120));
 })()"""
-# pictures whose height does not follow their width
 # what is folded away is a part of the page, too
 UNFOLD = """
 document.querySelectorAll('details').forEach(part => { part.open = true; });
@@ -56,6 +55,7 @@ CHECK = """(async () => {
   const dark = serious(await axe.run(document, onlyContrast));
   return {light, dark};
 })()"""
+# pictures whose height does not follow their width
 SQUEEZED = """[...document.querySelectorAll('article img')].filter(i => i.height && i.naturalHeight &&
   Math.abs(i.width / i.height / (i.naturalWidth / i.naturalHeight) - 1) > 0.05).map(i => [i.src, i.width, i.height])"""
 BROKEN_PICTURES = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
