@@ -1,14 +1,14 @@
 # Every verb sets up what it needs by itself, in .venv/. `make` alone lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help quick execute book test check bench kaggle lint publish address lock clean
-export PYTHON DATASET DATA EPOCHS SEED OWNER INPUTS PUSH TORCH RECORD
+.PHONY: help quick execute book pdf test check bench kaggle lint publish address lock clean
+export PYTHON DATASET DATA EPOCHS SEED SOLUTIONS OWNER INPUTS PUSH TORCH RECORD
 RUN := sh tools/in_env.sh
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "  PYTHON=3.11 (a version or a path)   DATASET=cifar100|cifar10|mnist|digits   DATA=<folder or archive>"
-	@echo "  EPOCHS=<whole number>               SEED=<whole number>"
+	@echo "  EPOCHS=<whole number>               SEED=<whole number>   SOLUTIONS=no (make book, make pdf)"
 
 quick: ## every chapter on small embedded data, then the rendered book; minutes, no network
 	@$(RUN) tools/quick.py
@@ -18,6 +18,9 @@ execute: ## the 100-epoch run and all chapters in full; goes on where it was sto
 
 book: ## render what is committed, strictly
 	@$(RUN) tools/book.py
+
+pdf: ## the same as one file to print; needs Chromium or Chrome
+	@$(RUN) tools/pdf.py
 
 test: ## library, chapters on small data, strict book
 	@$(RUN) tools/verify.py

@@ -57,11 +57,15 @@ class Browser:
         self.process.wait(timeout=30)
         shutil.rmtree(self.profile, ignore_errors=True)
 
-    def visit(self, url, width=1280, height=900, script="null"):
-        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to}."""
-        return asyncio.run(asyncio.wait_for(self._visit(url, width, height, script), timeout=90))
+    def visit(self, url, width=1280, height=900, script="null", dark=False, seconds=90):
+        """Load `url`; {"errors": [...], "requests": [...], "result": what `script` then evaluates to, "seconds": ...}.
 
-    async def _visit(self, url, width, height, script):
+        "seconds" is what the page's own thread computed until it was loaded: other work on the machine does not count.
+        With `dark` the system asks for dark colours, as a reader's would.
+        """
+        return asyncio.run(asyncio.wait_for(self._visit(url, width, height, script, dark), timeout=seconds))
+
+    async def _visit(self, url, width, height, script, dark):
         socket = await websocket_connect(self.address, max_message_size=50_000_000)
         numbers, errors, requests, loaded = itertools.count(1), [], [], asyncio.Event()
         answers = {}
@@ -101,8 +105,13 @@ class Browser:
             await call(f"{domain}.enable", session)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await call("Emulation.setDeviceMetricsOverride", session, **size)
+        await call("Performance.enable", session, timeDomain="threadTicks")
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await call("Emulation.setEmulatedMedia", session, features=[scheme])
         await call("Page.navigate", session, url=url)
         await loaded.wait()
+        metrics = (await call("Performance.getMetrics", session))["metrics"]
+        spent = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
         # MathJax typesets after the load event
         ready = "Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 5000))])"
         await call("Runtime.evaluate", session, expression=ready, awaitPromise=True)
@@ -111,4 +120,6 @@ class Browser:
         await call("Target.closeTarget", targetId=target)
         listener.cancel()
         socket.close()
-        return {"errors": errors, "requests": requests, "result": value["result"].get("value")}
+        if "exceptionDetails" in value:  # the script itself went wrong, not the page
+            raise RuntimeError(json.dumps(value["exceptionDetails"])[:500])
+        return {"errors": errors, "requests": requests, "result": value["result"].get("value"), "seconds": spent}

@@ -7,9 +7,11 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import numbers_in_prose
+import pdf
 import pytest
 from bs4 import BeautifulSoup
 from chapters import chapter_paths
+from PIL import Image
 
 import mixer_lib
 from book import stage_book, strict_build
@@ -69,6 +71,17 @@ def test_scripts_styles_and_pictures_are_there(html, soups):
             assert target.exists(), f"{path.name}: {address}"
 
 
+def test_a_link_to_the_book_is_shown_with_its_own_picture(html, soups):
+    for path, soup in soups.items():
+        if path.parent.name in ("book", "notebooks"):
+            found = {tag["property"]: tag["content"] for tag in soup.find_all("meta", property=True)}
+            assert Path(found["og:image"]).name == "social.png", path.name
+            assert describes(found["og:image:alt"])
+            assert found["og:title"] and len(found["og:description"].split()) > 5, path.name
+    with Image.open(html / "social.png") as picture:
+        assert picture.size == (1200, 630)
+
+
 def test_mathjax_comes_with_its_licence(html):
     assert (html / "mathjax" / "tex-svg.js").is_file()
     assert "Apache License" in (html / "mathjax" / "LICENSE").read_text(encoding="utf-8")
@@ -85,6 +98,37 @@ def test_internal_links_lead_somewhere(soups):
             assert target.exists(), f"{path.name}: {link['href']}"
             if parts.fragment and target in anchors:
                 assert unquote(parts.fragment) in anchors[target], f"{path.name}: {link['href']}"
+
+
+def test_first_uses_of_words_lead_to_the_glossary(soups):
+    """In each chapter, and each word once; code and headings are left alone."""
+    for path, soup in soups.items():
+        if path.parent.name != "notebooks":
+            continue
+        links = [link for link in soup.find("article").find_all("a") if link.find(class_="std-term")]
+        assert len(links) >= 3, path.name
+        words = [link["href"] for link in links]
+        assert all("glossary.html#term-" in word for word in words)
+        assert len(words) == len(set(words)), path.name
+        assert not [link for link in links if link.find_parent(["h1", "h2", "h3", "pre", "code", "figcaption"])]
+
+
+def test_the_book_to_print_is_one_page_whose_names_are_single_and_whose_links_lead_somewhere(html):
+    pages = pdf.contents((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    assert sorted(pages) == sorted(f"{path.parent.name}/{path.stem}" for path in [*PAGES, *CHAPTERS])
+    whole = BeautifulSoup(pdf.whole(html, pages), "html.parser")
+    names = [tag["id"] for tag in whole.find_all(id=True)]
+    assert len(names) == len(set(names))
+    assert [article["id"] for article in whole.find_all("article")] == [pdf.anchor(page, "") for page in pages]
+    for link in whole.find_all("a", href=True):
+        parts = urlsplit(link["href"])
+        if not parts.scheme:
+            there = html / unquote(parts.path) if parts.path else None
+            assert there.exists() if there else unquote(parts.fragment) in names, link["href"]
+    for image in whole.find_all("img"):
+        assert image["src"].startswith("data:") or (html / unquote(image["src"])).is_file(), image["src"]
+    assert not whole.select(".tag_hide-input details")
+    assert all(part.has_attr("open") for part in whole.find_all("details"))
 
 
 def describes(alt):

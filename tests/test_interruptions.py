@@ -142,7 +142,9 @@ def test_a_second_verb_in_the_same_folder_is_refused(clone, at_work):
     assert at_work[0].poll() is None
 
 
-@pytest.mark.parametrize("name", ["quick", "execute", "book", "verify", "lint", "publish", "lock", "kaggle", "address"])
+@pytest.mark.parametrize(
+    "name", ["quick", "execute", "book", "pdf", "verify", "lint", "publish", "lock", "kaggle", "address"]
+)
 def test_every_verb_ends_with_one_line_when_it_is_stopped(name):
     assert (ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8").endswith("    run(main)\n")
 

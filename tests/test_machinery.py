@@ -17,6 +17,7 @@ import interpreters
 import lock
 import nbformat
 import options
+import pdf
 import publish
 import pytest
 import stamps
@@ -63,6 +64,7 @@ def chapter(tmp_path):
         ("EPOCHS", "ten"),
         ("SEED", "-1"),
         ("SEED", "1.5"),
+        ("SOLUTIONS", "false"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_name_and_value(name, value):
@@ -71,12 +73,13 @@ def test_a_wrong_option_is_refused_with_its_name_and_value(name, value):
 
 
 def test_right_options_are_read(tmp_path):
-    given = {"DATASET": "digits", "DATA": str(tmp_path), "EPOCHS": "2", "SEED": "0"}
+    given = {"DATASET": "digits", "DATA": str(tmp_path), "EPOCHS": "2", "SEED": "0", "SOLUTIONS": "no"}
     assert options.read_options(given) == {
         "dataset": "digits",
         "data_dir": str(tmp_path),
         "epochs": 2,
         "seed": 0,
+        "solutions": False,
     }
     assert set(options.read_options({}).values()) == {None}
 
@@ -109,7 +112,7 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make he
 
 
 @needs_make
-@pytest.mark.parametrize("option", ["EPOCHS=x", "DATASET=x", "DATA=/no/such", "SEED=x", "PYTHON=2.7"])
+@pytest.mark.parametrize("option", ["EPOCHS=x", "DATASET=x", "DATA=/no/such", "SEED=x", "SOLUTIONS=x", "PYTHON=2.7"])
 @pytest.mark.parametrize("verb", ["quick", "execute", "book"])
 def test_a_verb_refuses_a_wrong_option_in_one_line(verb, option):
     done = make(verb, option)
@@ -119,11 +122,49 @@ def test_a_verb_refuses_a_wrong_option_in_one_line(verb, option):
     assert option in lines[0]
 
 
+def test_without_a_browser_the_book_is_not_printed_and_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["pdf.py"])
+    with pytest.raises(SystemExit) as ended:
+        pdf.main.__wrapped__()  # without its lock: nothing is built
+    assert "install one (Debian: apt install chromium)" in str(ended.value)
+    assert "\n" not in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("link", "leads"),
+    [
+        ("02_patches.html", "#notebooks-02_patches"),
+        ("02_patches.html#saw", "#notebooks-02_patches--saw"),
+        ("#saw", "#notebooks-01_data--saw"),
+        ("../book/index.html", "#book-index"),
+        ("../_images/a.png", "_images/a.png"),
+        ("https://example.org/x.html", "https://example.org/x.html"),
+    ],
+)
+def test_links_lead_to_places_of_the_printed_whole(link, leads):
+    pages = ["book/index", "notebooks/01_data", "notebooks/02_patches"]
+    assert pdf.address("notebooks/01_data", link, pages) == leads
+
+
 @needs_make
 def test_make_alone_lists_every_verb():
     done = make()
     assert done.returncode == 0
-    for verb in ["quick", "execute", "book", "test", "check", "kaggle", "lint", "publish", "address", "lock", "clean"]:
+    for verb in [
+        "quick",
+        "execute",
+        "book",
+        "pdf",
+        "test",
+        "check",
+        "kaggle",
+        "lint",
+        "publish",
+        "address",
+        "lock",
+        "clean",
+    ]:
         assert f"make {verb} " in done.stdout
 
 
@@ -198,6 +239,16 @@ def test_a_published_chapter_holds_outputs_and_no_trace_of_the_run():
     assert "papermill" not in json.dumps(published)
     assert [c.execution_count for c in published.cells if c.cell_type == "code"] == [1, 2]
     nbformat.validate(published)
+
+
+def test_a_published_chapter_keeps_how_long_it_ran():
+    current = notebook("print(1)")
+    done = executed(current, stream("1\n"))
+    assert "seconds" not in publish.publishable(current, done).metadata["mixer"]
+    done.metadata["papermill"]["duration"] = 61.7
+    published = publish.publishable(current, done)
+    assert published.metadata["mixer"]["seconds"] == 62
+    assert "papermill" not in published.metadata
 
 
 def test_prose_may_change_after_the_run_and_code_may_not():

@@ -1,11 +1,14 @@
 """Stage and render the book strictly (`make book`), or a profile's executed chapters (quick, execute).
 
+With SOLUTIONS=no the exercises keep their questions and lose their solutions: a book to hand out in a class.
+
 The staged copy under _build/<profile>/stage/ has the repository's layout, so that links and launch
 addresses are right. The rendered book takes its place, _build/<profile>/html/, only when the strict build
 passed.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -14,6 +17,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from options import read_options
 from verbs import alone, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +58,8 @@ def configure(stage, url):
         config["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
         config.setdefault("html", {})["use_repository_button"] = True
         config["sphinx"]["config"]["mixer_repository"] = url
+        owner, name = url.split("/")[-2:]
+        config["sphinx"]["config"]["ogp_site_url"] = f"https://{owner}.github.io/{name}/"
     path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
@@ -63,16 +69,32 @@ def copy_tree(source, target):
         shutil.copytree(source, target, ignore=ignore)
 
 
-def stage_book(stage, chapters=()):
+def without_solutions(notebook):
+    """The notebook, given and returned as a dict, without its solutions: the cells from each start to its end."""
+    kept, inside = [], False
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        inside = inside or "{solution-start}" in text
+        if not inside:
+            kept.append(cell)
+        if "{solution-end}" in text:
+            inside = False
+    return {**notebook, "cells": kept}
+
+
+def stage_book(stage, chapters=(), solutions=True):
     """Copy the book to `stage`; `chapters` are executed notebooks that replace the committed ones."""
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     for folder in ("book", "notebooks", "mixer_lib/pretrained", "mixer_lib/recorded"):
         copy_tree(ROOT / folder, stage / folder)
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "requirements.txt"):
         shutil.copy(ROOT / name, stage / name)
     for chapter in chapters:
         shutil.copy(chapter, stage / "notebooks" / Path(chapter).name)
+    for chapter in () if solutions else sorted((stage / "notebooks").glob("*.ipynb")):
+        notebook = without_solutions(json.loads(chapter.read_text(encoding="utf-8")))
+        chapter.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
     configure(stage, repository_url())
 
 
@@ -82,10 +104,10 @@ def strict_build(stage):
     return subprocess.run(command, cwd=stage, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def render(profile, chapters=(), build=BUILD):
+def render(profile, chapters=(), build=BUILD, solutions=True):
     """Stage and render; the path of the html folder. Exits with the warnings when the build is not clean."""
     stage = build / profile / "stage"
-    stage_book(stage, chapters)
+    stage_book(stage, chapters, solutions)
     done = strict_build(stage)
     if done.returncode:
         log = build / profile / "book.log"
@@ -105,7 +127,8 @@ def render(profile, chapters=(), build=BUILD):
 @alone(BUILD / "committed")
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    html = render("committed")
+    unsolved = read_options()["solutions"] is False
+    html = render("without-solutions", solutions=False) if unsolved else render("committed")
     print(f"the book: {(html / 'index.html').relative_to(ROOT)}")
 
 

@@ -1,4 +1,4 @@
-"""The verbs' options: DATASET= DATA= EPOCHS= SEED= (PYTHON= is in interpreters.py). Standard library only."""
+"""The verbs' options: DATASET= DATA= EPOCHS= SEED= SOLUTIONS= (interpreters.py has PYTHON=). Standard library only."""
 
 import os
 
@@ -15,19 +15,22 @@ def whole_number(name, value, rule, allowed):
 
 
 def read_options(environ=os.environ):
-    """Checked options from the environment: {"dataset", "data_dir", "epochs", "seed"}, None where not given.
+    """Checked options from the environment: {"dataset", "data_dir", "epochs", "seed", "solutions"}.
 
-    Raises ValueError with the value received and what would be right.
+    What is not given is None. Raises ValueError with the value received and what would be right.
     """
-    given = {name: environ.get(name, "") for name in ("DATASET", "DATA", "EPOCHS", "SEED")}
+    given = {name: environ.get(name, "") for name in ("DATASET", "DATA", "EPOCHS", "SEED", "SOLUTIONS")}
     if given["DATASET"] and given["DATASET"] not in DATASETS:
         raise ValueError("DATASET=%s is not known: use one of %s" % (given["DATASET"], ", ".join(DATASETS)))
     data_dir = os.path.abspath(os.path.expanduser(given["DATA"])) if given["DATA"] else None
     if data_dir and not os.path.exists(data_dir):
         raise ValueError("DATA=%s does not exist: name a folder or an archive that holds the dataset" % given["DATA"])
+    if given["SOLUTIONS"] not in ("", "yes", "no"):
+        raise ValueError("SOLUTIONS=%s is not right: give yes or no" % given["SOLUTIONS"])
     return {
         "dataset": given["DATASET"] or None,
         "data_dir": data_dir,
         "epochs": whole_number("EPOCHS", given["EPOCHS"], "of at least 1", EPOCHS) if given["EPOCHS"] else None,
         "seed": whole_number("SEED", given["SEED"], "from 0 to %d" % SEEDS[-1], SEEDS) if given["SEED"] else None,
+        "solutions": given["SOLUTIONS"] == "yes" if given["SOLUTIONS"] else None,
     }

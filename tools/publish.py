@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 from chapters import BUILD, NOTEBOOKS, ROOT, ChapterFailed, chapter_paths, failing_cell, stop
-from stamps import cells_hash, stamp
+from stamps import KEY, cells_hash, stamp
 from verbs import run, write_whole
 
 # papermill's and the kernel's traces: times, execution states, the notebook's own run record
@@ -110,6 +110,9 @@ def publishable(current, executed):
     if paths:
         raise ChapterFailed(f"an output shows a path of this machine: {paths[0]}")
     stamp(notebook)
+    seconds = executed.metadata.get("papermill", {}).get("duration")
+    if seconds is not None:
+        notebook.metadata[KEY]["seconds"] = round(seconds)  # for the status page
     return notebook
 
 

@@ -3,7 +3,7 @@
 - ``{card}`article:top5:.2%` ``: a figure of a recorded run (card, dotted field, Python format or none).
 - ``{fact}`key` ``: a cited figure from book/facts.json, with its source as a tooltip.
 - A Kaggle button beside the Colab one, where the book has a repository.
-- Pages without scripts that are not used.
+- Pages without scripts that are not used, whose buttons and lists have names.
 
 An unknown card, field or key is a warning, and a strict build fails on it.
 """
@@ -120,6 +120,31 @@ def mend_page(app, pagename, templatename, context, doctree):
     context["default_mode"] = context.get("default_mode") or "auto"
 
 
+# What the theme and its extensions write, and what a screen reader needs: a button's name is what it shows, its icons
+# have none of their own, and the entries of a list are items.
+FIELD = '"btn search-button-field search-button__button pst-js-only"'
+NAMES = (
+    (f'{FIELD} title="Search" aria-label="Search"', FIELD),
+    (' data-mode="light" title="Light"', ' data-mode="light"'),
+    (' data-mode="dark"  title="Dark"', ' data-mode="dark"'),
+    (' data-mode="auto"  title="System Settings"', ' data-mode="auto"'),
+    ('<summary aria-label="Toggle hidden content">', "<summary>"),
+    ('role="doc-biblioentry"', 'role="listitem"'),
+)
+
+
+def name_things(app, exception):
+    """Mend the names of things in the rendered pages."""
+    if exception or app.builder.format != "html":
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        text = mended = page.read_text(encoding="utf-8")
+        for before, after in NAMES:
+            mended = mended.replace(before, after)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
+
+
 def one_search_field(app, config):
     """No second search field in the header. (Theme options in _config.yml would wipe the launch buttons.)"""
     config.html_theme_options = {**(config.html_theme_options or {}), "navbar_persistent": []}
@@ -133,4 +158,5 @@ def setup(app):
     # the theme makes its launch buttons at priority 501
     app.connect("html-page-context", add_kaggle_button, priority=900)
     app.connect("html-page-context", mend_page, priority=900)
+    app.connect("build-finished", name_things)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

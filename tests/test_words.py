@@ -1,0 +1,191 @@
+"""Code that prose names exists, and the book's own extensions say what the records say."""
+
+import functools
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from chapters import chapter_paths
+
+import book
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "book" / "_ext"))
+
+import first_uses  # noqa: E402
+import status  # noqa: E402
+
+PAGES = [*sorted((ROOT / "book").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+CHAPTERS = chapter_paths()
+FOLDERS = ("mixer_lib", "tools", "book/_ext", "tests")
+# names of other libraries and messages of theirs that prose mentions and our code never writes
+FOREIGN = {"keras.src.engine", "KERAS_BACKEND", "HTTPS_PROXY"}
+
+
+def prose_of(path):
+    """The prose of a page or a chapter, without its blocks of code."""
+    if path.suffix == ".ipynb":
+        cells = [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
+        text = "\n\n".join(cells)
+    else:
+        text = path.read_text(encoding="utf-8")
+    return re.sub(r"^```(?:bash|python|json|yaml)?\n.*?^```", "", text, flags=re.M | re.S)
+
+
+def spans(text):
+    """What stands between single backticks, but for the texts of roles, whose meaning is another."""
+    return re.findall(r"(?<![`}\w])`([^`\n]+)`(?!`)", text)
+
+
+@functools.cache
+def everything():
+    """All code of the repository in one text."""
+    files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    files += [ROOT / "Makefile", ROOT / "tools" / "in_env.sh", ROOT / "_config.yml", ROOT / "pyproject.toml"]
+    cells = [cell.source for path in CHAPTERS for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    keys = [path.read_text(encoding="utf-8") for path in (ROOT / "mixer_lib" / "pretrained").glob("*.json")]
+    return "\n".join([*(path.read_text(encoding="utf-8") for path in files), *cells, *keys])
+
+
+def unknown(span, code):
+    """Why a code span names something that is not there, or None. Only what looks like a name of ours is judged."""
+    if span in FOREIGN:
+        return None
+    if match := re.match(r"make ([a-z]+)\b", span):
+        return None if re.search(rf"^{match[1]}:", code, re.M) else "no such verb"
+    if match := re.match(r"mixer_lib((?:\.\w+)+)", span):
+        found = importlib.import_module("mixer_lib")
+        for name in match[1].split(".")[1:]:
+            if not hasattr(found, name):
+                return f"mixer_lib has no {name}"
+            found = getattr(found, name)
+        return None
+    if re.fullmatch(r"[\w/]+\.py", span):
+        there = [ROOT / folder / span for folder in ("", *FOLDERS)]
+        return None if any(path.is_file() for path in there) else "no such file"
+    match = re.match(r"([A-Za-z_]\w*)(?=\(|$|=)", span)
+    if match and re.search(r"_|[a-z][A-Z]", match[1]):
+        return None if re.search(rf"\b{match[1]}\b", code) else "no code has this name"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("span", "right"),
+    [
+        ("make quick", True),
+        ("make coffee", False),
+        ("mixer_lib.train", True),
+        ("mixer_lib.nothing()", False),
+        ("layers.py", True),
+        ("mixer_lib/nothing.py", False),
+        ("build_classifier(config)", True),
+        ("no_such_function", False),
+        ("MixerBlok", False),
+    ],
+)
+def test_a_name_without_code_is_noticed(span, right):
+    code = re.sub(r"no_such_function|MixerBlok", "", everything())  # this file is code, too
+    assert (unknown(span, code) is None) == right
+
+
+@pytest.mark.parametrize("path", [*PAGES, *CHAPTERS], ids=lambda path: path.stem)
+def test_code_named_in_prose_exists(path):
+    code = everything()
+    wrong = {span: reason for span in spans(prose_of(path)) if (reason := unknown(span, code))}
+    assert not wrong
+
+
+def test_messages_on_the_page_about_trouble_are_those_that_the_code_gives():
+    text = (ROOT / "book" / "trouble.md").read_text(encoding="utf-8")
+    messages = [span for span in re.findall(r"^`([^`]+)`\n:", text, re.M) if not span.startswith("No module named")]
+    files = [path for folder in ("mixer_lib", "tools") for path in (ROOT / folder).iterdir() if path.is_file()]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    assert len(messages) >= 5
+    assert [message for message in messages if message not in code] == []
+
+
+# what the book's own directives read
+
+
+def chapter(printed="This page shows the full profile, on CIFAR-100.\n", **metadata):
+    """A published chapter, as its file holds it."""
+
+    def cell(text):
+        return {"cell_type": "code", "source": ["x"], "outputs": [{"name": "stdout", "text": [text]}]}
+
+    title = {"cell_type": "markdown", "source": ["# A title\n", "\n", "text"]}
+    return {"cells": [title, cell("python 3.13.0\n"), cell(printed)], "metadata": metadata}
+
+
+def test_the_status_of_a_chapter_is_what_its_notebook_records():
+    row = status.chapter_row(chapter(mixer={"seconds": 190}))
+    assert row == ("A title", "full, CIFAR-100", "3 min", "python 3.13.0")
+
+
+def test_a_chapter_without_a_recorded_time_has_a_dash():
+    assert status.chapter_row(chapter())[2] == status.MISSING
+
+
+def test_an_environment_that_made_all_chapters_is_told_once():
+    one, other = ("A", "full", "3 min", "python 3.13.0"), ("B", "full", "1 s", "python 3.11.9")
+    alike, told = status.chapters_nodes([one, one])
+    assert "3.13.0" in told.astext() and "3.13.0" not in alike.astext()
+    (both,) = status.chapters_nodes([one, other])
+    assert "3.13.0" in both.astext() and "3.11.9" in both.astext()
+
+
+def test_the_environments_are_those_of_the_exact_requirements():
+    text = 'keras==2.15.0; python_version < "3.12"\nkeras==3.15.0; python_version >= "3.12"\nnumpy==1.26.4\n'
+    assert status.versions(text, "3.10") == {"keras": "2.15.0", "numpy": "1.26.4"}
+    assert status.versions(text, "3.12") == {"keras": "3.15.0", "numpy": "1.26.4"}
+    between = 'aiohttp==3.14; python_version >= "3.12" and python_version < "3.13"\n'
+    assert [bool(status.versions(between, python)) for python in status.PYTHONS] == [False, False, True, False]
+
+
+def test_the_glossarys_words_are_read_from_its_page():
+    words = first_uses.terms((ROOT / "book" / "glossary.md").read_text(encoding="utf-8"))
+    assert {"token mixing", "GELU", "skip connection"} <= set(words)
+    assert set(words) >= first_uses.EVERYDAY
+    assert all(not word.startswith(" ") for word in words)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("two skip connections", "skip connection"),
+        ("A Token mixing", "Token mixing"),
+        ("pre-batch or batching", None),
+        ("the embedding's", "embedding"),
+    ],
+)
+def test_a_word_of_the_glossary_is_found_in_a_sentence(text, found):
+    match = first_uses.pattern(["skip connection", "token mixing", "token", "batch", "embedding"]).search(text)
+    assert (match[1] if match else None) == found
+
+
+# a book without solutions
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_without_solutions_a_chapter_keeps_its_exercises_and_all_else(path):
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    unsolved = book.without_solutions(whole)
+    text = json.dumps(unsolved)
+    assert "{solution" not in text
+    assert text.count("{exercise}") == json.dumps(whole).count("{exercise}")
+    assert "Further reading" in text
+    dropped = [cell for cell in whole["cells"] if cell not in unsolved["cells"]]
+    starts = sum("{solution-start}" in "".join(cell["source"]) for cell in dropped)
+    assert starts >= 4
+    assert not [cell for cell in dropped if re.search(r"\{exercise\}|^## ", "".join(cell["source"]), re.M)]
+
+
+def test_a_staged_book_without_solutions_has_none(tmp_path):
+    book.stage_book(tmp_path / "stage", solutions=False)
+    texts = [path.read_text(encoding="utf-8") for path in sorted((tmp_path / "stage" / "notebooks").glob("*.ipynb"))]
+    assert len(texts) == len(CHAPTERS)
+    assert not any("{solution-start}" in text for text in texts)
