@@ -96,6 +96,7 @@ def _measure_here(job):
     import keras
 
     from . import worlds
+    from .devices import has_xla
     from .recipes import RECIPES
 
     config, batch = config_for(job["model"], job["patches"]), job["batch"]
@@ -107,7 +108,7 @@ def _measure_here(job):
         RECIPES["article"].optimizer(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["acc"],
-        jit_compile=worlds.has_xla(),
+        jit_compile=has_xla(),
     )
     row = {**job, "multiply_adds": multiply_adds(config)}
     # the forward pass first: memory is counted by its peak, and training needs more
