@@ -78,6 +78,9 @@ def measure(jobs, python=sys.executable):
 def _peak_bytes():
     import resource  # not on Windows, where the book runs under WSL
 
+    status = pathlib.Path("/proc/self/status")  # Linux; there the other one begins with the peak of who started us
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
