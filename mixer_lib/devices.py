@@ -16,6 +16,11 @@ from .classifier import build_classifier
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
+def has_xla():
+    """Whether XLA can compile a step here. On the torch backend, Keras takes `jit_compile` for torch.compile."""
+    return worlds.backend_name() != "torch"
+
+
 def strategy_for(precision, devices, batch_size, jit_compile):
     """How `devices` devices share a batch: a `tf.distribute.MirroredStrategy`, or None for a single one.
 
@@ -30,7 +35,7 @@ def strategy_for(precision, devices, batch_size, jit_compile):
             f"precision must be one of {', '.join(PRECISIONS)} (mixed_float16 is the fast one on a T4, mixed_bfloat16 "
             f"needs a newer card). Received: {precision!r}."
         )
-    if jit_compile and not worlds.has_xla():
+    if jit_compile and not has_xla():
         raise ValueError(
             f"The {worlds.backend_name()} backend has no XLA. Received: jit_compile=True. Leave jit_compile out, or "
             f"set KERAS_BACKEND to jax or tensorflow."

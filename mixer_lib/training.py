@@ -138,7 +138,7 @@ def train(
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     steps = math.ceil(len(x_train) / recipe.batch_size)
     if jit_compile is None:
-        jit_compile = steps >= STEPS_WORTH_COMPILING and worlds.has_xla() and not strategy
+        jit_compile = steps >= STEPS_WORTH_COMPILING and several.has_xla() and not strategy
     identity = {
         "config": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),

@@ -118,8 +118,7 @@ else:
 def seed_generators(model):
     """Every `SeedGenerator` in a model, in the order of its layers.
 
-    Keras 2.15 and 3 track sublayers differently, so this walks the layers' own attributes; on the torch backend a
-    layer is a torch module, too, and keeps its sublayers in `_modules`.
+    Keras 2.15 and 3 track sublayers differently, so this walks a layer's own attributes; torch has them in `_modules`.
     """
     found, seen = [], set()
 
@@ -149,11 +148,6 @@ def optimizer_variables(model):
     if not getattr(optimizer, "built", False):  # Keras 2.15 has no such attribute; building twice does no harm there
         optimizer.build(model.trainable_variables)
     return list(optimizer.variables) + beside
-
-
-def has_xla():
-    """Whether XLA can compile a step here. On the torch backend, Keras takes `jit_compile` for torch.compile."""
-    return backend_name() != "torch"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What every test shares: groups for parallel runs, the list of expected skips, paths."""
+"""What every test shares: scopes for parallel runs, the list of expected skips, paths."""
 
 import os
 import re
@@ -20,10 +20,26 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_threa
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def scope_of(nodeid):
+    """What stays on one worker: a test file, so that its fixtures are built once; of test_notebooks.py, a chapter."""
+    file, _, test = nodeid.partition("::")
+    return file + test[test.find("[") :] if file.endswith("test_notebooks.py") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Not xdist's own groups: they hang on a test's name, and pytest 9 no longer lets a plugin change it."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return scope_of(nodeid)
+
+    return ByScope(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    """Keep a file's tests on one worker, so that fixtures are built once; chapters may run side by side."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem + chapter_of(item)))
+    """Where several workers share the tests, what takes long begins first."""
     if hasattr(config, "workerinput"):
         items.sort(key=begins_early)
 

@@ -12,7 +12,7 @@ import pytest
 from chapters import chapter_paths
 from test_training import QUICK, TINY, small_digits, train
 
-from mixer_lib import worlds
+from mixer_lib import devices
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -105,7 +105,7 @@ def test_on_jax_the_training_chapter_runs(tmp_path):
 
 
 def test_where_there_is_no_xla_a_long_epoch_is_not_compiled_and_asking_for_it_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(worlds, "has_xla", lambda: False)
+    monkeypatch.setattr(devices, "has_xla", lambda: False)
     monkeypatch.setattr("mixer_lib.training.STEPS_WORTH_COMPILING", 1)
     card = train(TINY, small_digits(), tmp_path / "run", epochs=1, recipe=QUICK)
     assert card.versions["xla"] is False

@@ -1,5 +1,9 @@
 """What models cost: the arithmetic of the counts, the fits, and one real measurement."""
 
+import inspect
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -50,6 +54,12 @@ def test_a_measurement_gives_seconds_and_bytes_for_an_image():
     assert row["multiply_adds"] == multiply_adds(costs.config_for("vit", 16))
     assert 0 < row["forward_seconds"] < 1 and 0 < row["training_seconds"] < 1
     assert row["training_bytes"] > 16 * 128 * 4  # one table of patches at least
+
+
+def test_a_process_s_peak_of_memory_is_its_own_and_not_that_of_the_large_one_that_started_it():
+    script = f"import pathlib, sys\n{inspect.getsource(costs._peak_bytes)}\nprint(_peak_bytes())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 1e6 < int(done.stdout) < 1e8 < costs._peak_bytes()
 
 
 def test_a_measurement_that_breaks_off_says_so():

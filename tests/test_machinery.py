@@ -444,26 +444,43 @@ def test_what_takes_long_begins_first_when_tests_run_side_by_side(tmp_path):
     ]
 
 
+TELLS = """
+import os, pytest
+@pytest.mark.parametrize("number", range(8))
+def test_it(number):
+    with open("ran", "a") as file:
+        print(__name__, os.environ["PYTEST_XDIST_WORKER"], file=file)
+"""
+
+
+def small_run(folder, *options, **environment):
+    """Run the tests in a folder with this project's plugin; the finished process."""
+    shutil.copy(ROOT / "tests" / "conftest.py", folder)
+    shutil.copy(conftest.EXPECTED_SKIPS, folder)
+    values = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | environment
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", "."]
+    return subprocess.run([*command, *options], cwd=folder, env=values, capture_output=True, text=True)
+
+
+def test_the_tests_of_a_file_stay_on_one_worker(tmp_path):
+    for name in ("test_one.py", "test_two.py"):
+        (tmp_path / name).write_text(TELLS)
+    done = small_run(tmp_path, "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+    assert done.returncode == 0, done.stdout
+    ran = (tmp_path / "ran").read_text().splitlines()
+    assert len(ran) == 16 and len(set(ran)) == 2  # two files, each with one worker
+
+
+def test_the_tests_of_a_chapter_stay_together_and_chapters_may_part():
+    first, other = (f"tests/test_notebooks.py::test_{name}[01_data]" for name in ("one", "other"))
+    assert conftest.scope_of(first) == conftest.scope_of(other)
+    assert conftest.scope_of(first) != conftest.scope_of(first.replace("01_data", "02_patches"))
+    assert conftest.scope_of("tests/test_a.py::test_one[x]") == conftest.scope_of("tests/test_a.py::test_other[y]")
+
+
 def test_an_unexpected_skip_fails_a_strict_run(tmp_path):
     """The plugin itself, in a run of its own."""
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "conftest.py")
-    shutil.copy(conftest.EXPECTED_SKIPS, tmp_path / "expected_skips.txt")
     (tmp_path / "test_it.py").write_text("import pytest\ndef test_it():\n    pytest.skip('just so')\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        ".",
-        ".",
-    ]
     for strict, status in (("", 0), ("1", 1)):
-        values = {**os.environ, "MIXER_STRICT_SKIPS": strict}
-        values = {name: value for name, value in values.items() if not name.startswith("PYTEST_")}
-        done = subprocess.run(command, cwd=tmp_path, env=values, capture_output=True, text=True)
+        done = small_run(tmp_path, MIXER_STRICT_SKIPS=strict)
         assert done.returncode == status, done.stdout

@@ -20,7 +20,7 @@ def main():
     if read_options()["data_dir"]:
         os.environ["MIXER_DATA"] = read_options()["data_dir"]
     command = [sys.executable, "-m", "pytest", "tests", "-q", "-rs", "-n", "2"]
-    command += ["--dist", "loadgroup", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
+    command += ["--dist", "loadscope", "--no-loadscope-reorder"]  # scopes and order: tests/conftest.py
     sys.exit(subprocess.call(command + ([] if everything else ["-m", f"not ({SLOW})"]), cwd=ROOT))
 
 

@@ -121,7 +121,7 @@ def mend_page(app, pagename, templatename, context, doctree):
 
 
 # What the theme and its extensions write, and what a screen reader needs: a button's name is what it shows, its icons
-# have none of their own, and the entries of a list are items.
+# have none of their own, the entries of a list are items, and no name is given twice.
 FIELD = '"btn search-button-field search-button__button pst-js-only"'
 NAMES = (
     (f'{FIELD} title="Search" aria-label="Search"', FIELD),
@@ -130,6 +130,8 @@ NAMES = (
     (' data-mode="auto"  title="System Settings"', ' data-mode="auto"'),
     ('<summary aria-label="Toggle hidden content">', "<summary>"),
     ('role="doc-biblioentry"', 'role="listitem"'),
+    (' id="exercise-content"', ""),  # the same name for each exercise of a page: a name must be single
+    (' id="solution-content"', ""),
 )
 
 
