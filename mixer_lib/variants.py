@@ -46,6 +46,13 @@ def _recipe(**changes):
     return Variant(recipe=dataclasses.replace(RECIPES["article"], **changes))
 
 
+def _plus(config=None, recipe=None):
+    return Variant(
+        dataclasses.replace(PRESETS["article-plus"], **(config or {})),
+        dataclasses.replace(RECIPES["article-plus"], **(recipe or {})),
+    )
+
+
 VARIANTS = {
     # as strong as the article's decay until the first cut of the learning rate, then shrinking with it
     "shrinking-decay": _recipe(decay_follows_lr=True, weight_decay=0.0001 / 0.005),
@@ -58,6 +65,11 @@ VARIANTS = {
         dataclasses.replace(ARTICLE, dropout=0.0),
         dataclasses.replace(RECIPES["article"], schedule="cosine", stop_patience=None),
     ),
+    # article-plus with one of its changes taken back: which of them are needed?
+    "plus-without-shift": _plus(recipe={"shift": 0.0}),
+    "plus-article-decay": _plus(recipe={"decay_follows_lr": False, "weight_decay": 0.0001}),
+    "plus-plateau": _plus(recipe={"schedule": "plateau"}),
+    "plus-article-dropout": _plus(config={"dropout": ARTICLE.dropout}),
     # other models of about the article's size, trained as the article's is
     "gmlp": Variant(GmlpConfig()),
     "vit": Variant(VitConfig()),

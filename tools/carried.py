@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # of the embedded data only: half the digits make half the size, and the notebook has to stay under a limit
 SHORTENED = ("article-digits",)
+CARRIED = ("article", "article-digits")  # the weights that chapters load; the wheel has all that are published
 LARGEST_NOTEBOOK = 1_000_000  # Kaggle takes a notebook of less than one megabyte
 
 CARRIER = '''# @title mixer_lib and its small weights, carried by this notebook: run this first
@@ -103,10 +104,13 @@ def build_wheel(target, root=ROOT):
 
 @functools.lru_cache(1)  # every chapter carries the same
 def packed(wheel):
-    """What is in the wheel as lines of text: a tar.xz, in base 85."""
+    """What chapters need of the wheel as lines of text: a tar.xz, in base 85."""
     archive = io.BytesIO()
     with zipfile.ZipFile(wheel) as files, tarfile.open(fileobj=archive, mode="w:xz", preset=9) as tar:
         for name in sorted(name for name in files.namelist() if name.startswith("mixer_lib/")):
+            model, weights, _ = Path(name).name.partition(".weights.h5")
+            if weights and model not in CARRIED:
+                continue
             entry = tarfile.TarInfo(name)
             entry.size = len(files.read(name))
             tar.addfile(entry, io.BytesIO(files.read(name)))
