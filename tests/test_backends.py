@@ -20,9 +20,7 @@ ELSEWHERE = """
 import json, pathlib
 from importlib.util import find_spec
 
-import numpy as np
-from mixer_lib import MixerConfig, Recipe, checkpoints, evaluate, load_dataset, load_pretrained, predict, train
-from mixer_lib import training, worlds
+from mixer_lib import MixerConfig, Recipe, evaluate, load_dataset, load_pretrained, predict, train, training, worlds
 data = load_dataset("digits")
 config = MixerConfig(32, 8, 1, 8, 4, 8, 10)
 asked = dict(seed=1, recipe=Recipe(batch_size=256))
@@ -42,12 +40,9 @@ for wrong in ({"devices": 2}, {"jit_compile": True}) if card.versions["backend"]
 model, published = load_pretrained("article-digits")
 tested = evaluate(model, data.x_test, data.y_test)
 guesses = predict(model, data.x_test[:2], k=3)
-run = checkpoints.Run(model, Recipe(), None, {})
-model.set_weights([weight + 1 for weight in run.best])
-kept = not any(np.array_equal(one, other) for one, other in zip(run.best, model.get_weights(), strict=True))
 found = {"backend": card.versions["backend"], "epochs": card.epochs_run, "half": half.versions["precision"]}
 found |= {"tested": tested["top1"], "published": published.top1, "guesses": len(guesses)}
-found |= {"goes on to the same end": figures[0] == figures[1], "kept": kept}
+found["goes on to the same end"] = figures[0] == figures[1]
 found["generators"] = len(worlds.seed_generators(model))
 found |= {"refusals": refusals, "xla": card.versions["xla"], "tensorflow": find_spec("tensorflow") is not None}
 print(json.dumps(found))
@@ -80,7 +75,6 @@ def test_the_same_code_trains_goes_on_tests_and_predicts_without_tensorflow(back
     assert found["guesses"] == 2
     assert found["goes on to the same end"], done.stdout
     assert found["generators"] == 2 + 4 * 4  # augmentation, the head's dropout, and four in each of the four blocks
-    assert found["kept"]  # the best weights don't change when the model's do
     assert f"devices must be 1 on the {backend} backend" in found["refusals"][0]
     assert not (tmp_path / "wrong").exists()
     assert found["xla"] == (backend == "jax")
