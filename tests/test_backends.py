@@ -6,10 +6,7 @@ import subprocess
 from pathlib import Path
 
 import hosted_images
-import kaggle
-import nbformat
 import pytest
-from chapters import chapter_paths
 from test_training import QUICK, TINY, small_digits, train
 
 from mixer_lib import devices
@@ -80,22 +77,6 @@ def test_the_same_code_trains_goes_on_tests_and_predicts_without_tensorflow(back
     assert found["xla"] == (backend == "jax")
     if backend == "torch":
         assert "The torch backend has no XLA" in found["refusals"][1]
-
-
-@pytest.mark.hosted
-def test_on_jax_the_training_chapter_runs(tmp_path):
-    python = python_with("jax")
-    kaggle.make_folders(
-        tmp_path / "kaggle", owner="someone", chapters=[p for p in chapter_paths() if "training" in p.stem]
-    )
-    notebook = next(tmp_path.glob("kaggle/*/*.ipynb"))
-    root = hosted_images.lay_out(tmp_path / "host")
-    fast = {"profile": "fast", "dataset": "digits", "epochs": 3}
-    ran, done = hosted_images.run_notebook(python, notebook, root, fast, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    report = next(cell for cell in nbformat.read(done, 4).cells if "hosts.report()" in cell.source).outputs[0].text
-    assert "backend jax, jax 0." in report
-    assert "tensorflow" not in report
 
 
 def test_where_there_is_no_xla_a_long_epoch_is_not_compiled_and_asking_for_it_is_refused(tmp_path, monkeypatch):
