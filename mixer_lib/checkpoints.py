@@ -41,7 +41,7 @@ class Run:
         self.history, self.best_loss, self.best_epoch = [], math.inf, 0
         self.started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         self.stopped = False
-        self.best = [np.array(w) for w in model.get_weights()]  # copies: torch gives memory that the next step changes
+        self.best = [np.asarray(w) for w in model.get_weights()]
         self.callbacks = []
         if recipe.schedule == "plateau":
             self.callbacks.append(
@@ -58,7 +58,7 @@ class Run:
         self.history.append(row)
         if row["val_loss"] < self.best_loss:
             self.best_loss, self.best_epoch = row["val_loss"], row["epoch"]
-            self.best = [np.array(w) for w in self.model.get_weights()]
+            self.best = [np.asarray(w) for w in self.model.get_weights()]
         for callback in self.callbacks:
             callback.on_epoch_end(row["epoch"] - 1, {"val_loss": row["val_loss"]})
         self.stopped = bool(self.model.stop_training)

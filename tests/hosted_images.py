@@ -82,13 +82,10 @@ def _command(python, notebook, root, parameters):
     return [*command, "--cwd", str(root / "working"), "--no-progress-bar", *given], done
 
 
-def run_notebook(python, notebook, root, parameters, seconds=600, **more):
-    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path).
-
-    `more` are environment variables beside the host's own.
-    """
+def run_notebook(python, notebook, root, parameters, seconds=600):
+    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path)."""
     command, done = _command(python, notebook, root, parameters)
-    values = {**environment_of(python, root), **more}
+    values = environment_of(python, root)
     place = root / "working"
     return subprocess.run(command, cwd=place, env=values, capture_output=True, text=True, timeout=seconds), done
 
