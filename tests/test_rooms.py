@@ -47,7 +47,7 @@ ORDER = [
 ]
 # For a reader's own data and machines, hosts, and what can go wrong: whoever reads chapters 1-6 never needs them.
 BESIDE = {"sums", "downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
-CODE_LINES = 1_620  # of the other rooms above, without blank lines, comments and docstrings
+CODE_LINES = 1_680  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
 
