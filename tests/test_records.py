@@ -6,11 +6,12 @@ import math
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from quiet import said
 
-from mixer_lib import PRESETS, RECIPES, RunResult, build_classifier, evaluate, load_dataset, records, train
+from mixer_lib import PRESETS, RECIPES, RunResult, build_classifier, evaluate, load_dataset, records, train, worlds
 from mixer_lib.baselines import GmlpConfig, VitConfig
 from mixer_lib.variants import VARIANTS, WALK, walk
 
@@ -126,3 +127,15 @@ def test_the_tool_refuses_a_variant_that_is_not_there(root):
     command = [sys.executable, "tools/ablations.py", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert done.returncode == 2 and "shrinking-decay" in done.stderr
+
+
+def test_a_published_model_laid_out_is_a_finished_run(tmp_path, monkeypatch):
+    import record
+
+    record.lay_out(tmp_path / "run", "article-digits")
+    monkeypatch.setattr(worlds, "train_on_batch", lambda *arguments: pytest.fail("a step was trained"))
+    card = RunResult.load(tmp_path / "run" / "card.json")
+    monkeypatch.setattr(keras, "__version__", card.versions["keras"])  # a run belongs to the Keras it was made with
+    assert train("article", load_dataset("digits"), tmp_path / "run", card.epochs_asked, card.seed) == card
+    with pytest.raises(FileExistsError):
+        record.lay_out(tmp_path / "run", "article-digits")

@@ -4,6 +4,11 @@
 
 Card and history go to mixer_lib/recorded/<NAME>.{json,csv}. With --weights the run becomes the published model NAME:
 card, history and weights go to mixer_lib/pretrained/ instead.
+
+    python tools/record.py RUN_DIR NAME --lay-out
+
+The other way: the published model NAME becomes a finished run in RUN_DIR, so that chapters can be published on a
+machine that didn't train it. What it can't do is go on: its checkpoint isn't kept.
 """
 
 import argparse
@@ -15,6 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 
+def lay_out(run_dir, name, published=ROOT / "mixer_lib" / "pretrained"):
+    """Put card, history and weights of a published model into a new run folder. FileExistsError if it's there."""
+    run_dir.mkdir(parents=True)
+    for kept, file in (("json", "card.json"), ("csv", "history.csv"), ("weights.h5", "best.weights.h5")):
+        shutil.copyfile(published / f"{name}.{kept}", run_dir / file)
+
+
 def main():
     from mixer_lib.results import RunResult, sha256_of
 
@@ -22,7 +34,16 @@ def main():
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("name", help="such as article, or article-seed1")
     parser.add_argument("--weights", action="store_true", help="publish the weights too")
+    parser.add_argument("--lay-out", action="store_true", help="put the published model NAME into RUN_DIR")
     asked = parser.parse_args()
+    if asked.lay_out:
+        try:
+            lay_out(asked.run_dir, asked.name)
+        except OSError as error:
+            sys.exit(
+                f"{asked.name} can't be laid out: {error}. Name a published model and a folder that isn't there yet"
+            )
+        return
     try:
         card = RunResult.load(asked.run_dir / "card.json")
     except (OSError, ValueError) as error:
