@@ -119,7 +119,7 @@ def device_name():
     if names:
         return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU, {cores} cores ({_cpu_model()})"
+    return f"CPU, {cores} core{'s' if cores != 1 else ''} ({_cpu_model()})"
 
 
 def _cpu_model():
