@@ -7,7 +7,6 @@ import keras
 
 from .checks import positive_integer, rate
 from .noise import Dropout, StochasticDepth
-from .sums import Dense, LayerNormalization
 
 LAYER_NORM_EPSILON = 1e-6
 
@@ -78,9 +77,9 @@ class MlpBlock(keras.layers.Layer):
         self.dropout = rate("dropout", dropout)
 
     def build(self, input_shape):
-        self.hidden = Dense(self.mlp_dim, name="hidden")
+        self.hidden = keras.layers.Dense(self.mlp_dim, name="hidden")
         self.hidden.build(input_shape)
-        self.out = Dense(input_shape[-1], name="out")
+        self.out = keras.layers.Dense(input_shape[-1], name="out")
         self.out.build((*input_shape[:-1], self.mlp_dim))
         self.drop = Dropout(self.dropout, name="drop")
         self.built = True
@@ -122,10 +121,10 @@ class MixerBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         batch, patches, channels = input_shape
-        self.token_norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="token_norm")
+        self.token_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="token_norm")
         self.token_norm.build(input_shape)
         if not self.shared_norm:
-            self.channel_norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="channel_norm")
+            self.channel_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="channel_norm")
             self.channel_norm.build(input_shape)
         self.transpose = keras.layers.Permute((2, 1), name="transpose")
         self.token_mixing = MlpBlock(self.tokens_mlp_dim, self.dropout, name="token_mixing")

@@ -26,7 +26,6 @@ FIRST_ROOMS = [
 ORDER = [
     *FIRST_ROOMS,
     "noise",
-    "sums",
     "layers",
     "classifier",
     "devices",
@@ -46,7 +45,7 @@ ORDER = [
     "__main__",
 ]
 # For a reader's own data and machines, hosts, and what can go wrong: whoever reads chapters 1-6 never needs them.
-BESIDE = {"sums", "downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
+BESIDE = {"downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
 CODE_LINES = 1_680  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
