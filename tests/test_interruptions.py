@@ -260,6 +260,7 @@ def small_repository(folder, monkeypatch):
         (folder / name).mkdir(parents=True)
     (folder / "_config.yml").write_text("sphinx:\n  config: {}\n")
     (folder / "_toc.yml").write_text("root: book/index\n")
+    (folder / "requirements.txt").write_text("keras==3.15.0\n")
     monkeypatch.setattr(book, "ROOT", folder)
 
 
