@@ -271,7 +271,8 @@ def test_what_an_interrupted_staging_left_is_not_taken_into_the_book(tmp_path, m
     (stage / "book" / "old.md").write_text("half a pa")
     book.stage_book(stage)
     names = sorted(str(path.relative_to(stage)) for path in stage.rglob("*"))
-    assert names == ["_config.yml", "_toc.yml", "book", "mixer_lib", "mixer_lib/pretrained", "notebooks"]
+    kept = ["_config.yml", "_toc.yml", "book", "mixer_lib", "mixer_lib/pretrained", "notebooks", "requirements.txt"]
+    assert names == kept
 
 
 @pytest.mark.parametrize("failure", ["warnings", "Ctrl-C"])
