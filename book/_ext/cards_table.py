@@ -135,15 +135,15 @@ def table_rows(cards):
     return rows
 
 
-def table_node(rows, columns=COLUMNS):
-    """A docutils table with one header row; mean rows are set in bold."""
+def table_node(rows, columns=COLUMNS, name="cards-table"):
+    """A docutils table with one header row; mean rows are set in bold. `name` is its class in HTML."""
     group = nodes.tgroup(cols=len(columns))
     group += [nodes.colspec(colwidth=1) for _ in columns]
     head, body = nodes.thead(), nodes.tbody()
     head += row_node(columns, strong=False)
     body += [row_node(cells, strong) for cells, strong in rows]
     group += [head, body]
-    return nodes.table("", group, classes=["cards-table"])
+    return nodes.table("", group, classes=[name])
 
 
 def row_node(cells, strong):

@@ -51,10 +51,7 @@ def card_text(cards, text):
 
 
 class FigureRole(SphinxRole):
-    """A role whose text is looked up; what is wrong with it becomes a warning."""
-
-    def lookup(self, root):
-        raise NotImplementedError
+    """A role whose text is looked up, by its `lookup(root)`; what is wrong with it becomes a warning."""
 
     def run(self):
         root = Path(self.env.srcdir)

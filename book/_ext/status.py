@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from cards_table import MISSING, row_node
+from cards_table import MISSING, table_node
 from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
@@ -63,13 +63,7 @@ def versions(requirements, python):
 
 def table(head, rows, name):
     """A docutils table of text cells with one header row."""
-    group = nodes.tgroup(cols=len(head))
-    group += [nodes.colspec(colwidth=1) for _ in head]
-    top, body = nodes.thead(), nodes.tbody()
-    top += row_node(head, strong=False)
-    body += [row_node(cells, strong=False) for cells in rows]
-    group += [top, body]
-    return nodes.table("", group, classes=[name])
+    return table_node([(cells, False) for cells in rows], head, name)
 
 
 def chapters_nodes(rows):
