@@ -39,7 +39,7 @@ def read(file, only=None):
     except Exception as error:  # a broken archive can raise nearly anything
         raise ValueError(
             f"{file} can't be read as the checkpoint of a run: it is damaged or something else ({error}). It was left "
-            f"as it is. Put a whole copy in its place, or move it away: then the run starts anew."
+            f"as it is. Put a whole copy in its place, or move the folder away: then the run starts anew."
         ) from error
     return state, arrays
 

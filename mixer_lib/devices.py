@@ -14,11 +14,17 @@ from .checks import positive_integer
 from .classifier import build_classifier
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+STEPS_WORTH_COMPILING = 100  # in an epoch
 
 
 def has_xla():
     """Whether XLA can compile a step here. On the torch backend, Keras takes `jit_compile` for torch.compile."""
     return worlds.backend_name() != "torch"
+
+
+def worth_compiling(steps):
+    """Whether XLA pays in epochs of so many steps: always on JAX, which compiles each operation by itself otherwise."""
+    return has_xla() and (steps >= STEPS_WORTH_COMPILING or worlds.backend_name() == "jax")
 
 
 def strategy_for(precision, devices, batch_size, jit_compile):

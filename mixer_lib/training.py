@@ -16,7 +16,6 @@ from .finish import finish, finished_card, kept_card
 from .recipes import RECIPES, check_recipe
 from .run_folder import RunFolder, stopped_well
 
-STEPS_WORTH_COMPILING = 100  # in an epoch
 DIVERGED = 100  # times the loss of a model that knows nothing
 
 
@@ -105,7 +104,7 @@ def train(
         epochs: how many to train at most.
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
-        jit_compile: let XLA compile the step; None does so when an epoch has steps enough to pay for it, on one device.
+        jit_compile: let XLA compile the step; None does so where it pays (`devices.worth_compiling`), on one device.
         name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
         precision: "float32", or "mixed_float16" or "mixed_bfloat16": layers compute in half precision; weights, loss
@@ -138,7 +137,7 @@ def train(
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     steps = math.ceil(len(x_train) / recipe.batch_size)
     if jit_compile is None:
-        jit_compile = steps >= STEPS_WORTH_COMPILING and several.has_xla() and not strategy
+        jit_compile = several.worth_compiling(steps) and not strategy
     identity = {
         "config": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 from environment import one_at_a_time
 from interpreters import find_python
 
@@ -42,6 +43,14 @@ def image(version, kind="hosts"):
             subprocess.run(install, check=True, capture_output=True, text=True)
             stamp.write_text(wanted)
     return folder / "bin" / "python"
+
+
+def newest_image(kind="hosts"):
+    """`image` of the newest Python there is; skips the test where there is none."""
+    python = image("3.13", kind) or image("3.12", kind)
+    if python is None:
+        pytest.skip("no Python 3.13 here to rebuild a host with")
+    return python
 
 
 def without_network():
@@ -82,10 +91,13 @@ def _command(python, notebook, root, parameters):
     return [*command, "--cwd", str(root / "working"), "--no-progress-bar", *given], done
 
 
-def run_notebook(python, notebook, root, parameters, seconds=600):
-    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path)."""
+def run_notebook(python, notebook, root, parameters, seconds=900, settings=()):
+    """Run a notebook as the host does, in `root`/working; (finished process, executed notebook's path).
+
+    `settings` are environment variables besides a host's own.
+    """
     command, done = _command(python, notebook, root, parameters)
-    values = environment_of(python, root)
+    values = {**environment_of(python, root), **dict(settings)}
     place = root / "working"
     return subprocess.run(command, cwd=place, env=values, capture_output=True, text=True, timeout=seconds), done
 

@@ -608,9 +608,7 @@ def test_a_plain_chapter_runs_on_a_host_with_the_bundle_attached(image, wheel, t
 @pytest.mark.skipif(not REAL_DATA, reason="needs real CIFAR-100 (MIXER_DATA)")
 @pytest.mark.parametrize("mount", ["cifar100", "datasets/someone/cifar100"])
 def test_attached_cifar_100_is_found_on_a_host_without_network(folders, tmp_path, mount):
-    python = hosted_images.image("3.13") or hosted_images.image("3.12")
-    if python is None:
-        pytest.skip("no Python 3.13 here to rebuild a host with")
+    python = hosted_images.newest_image()
     root = hosted_images.lay_out(tmp_path)
     (root / "input" / mount).parent.mkdir(parents=True, exist_ok=True)
     (root / "input" / mount).symlink_to(REAL_DATA, target_is_directory=True)
@@ -624,9 +622,7 @@ def test_attached_cifar_100_is_found_on_a_host_without_network(folders, tmp_path
 @pytest.mark.hosted
 def test_a_killed_training_chapter_goes_on_in_the_next_session(tmp_path):
     """Chapter 5 itself: run, kill, attach what it saved, run again."""
-    python = hosted_images.image("3.13") or hosted_images.image("3.12")
-    if python is None:
-        pytest.skip("no Python 3.13 here to rebuild a host with")
+    python = hosted_images.newest_image()
     kaggle.make_folders(tmp_path / "kaggle", owner="someone", chapters=[p for p in CHAPTERS if "training" in p.stem])
     notebook = next(tmp_path.glob("kaggle/*/*.ipynb"))
     first, second = (hosted_images.lay_out(tmp_path / name) for name in ("first", "second"))
@@ -642,3 +638,17 @@ def test_a_killed_training_chapter_goes_on_in_the_next_session(tmp_path):
     assert f"goes on after its {len(before)} epochs" in said(done, 4)
     assert rows(second / "working" / run)[: len(before)] == before
     assert len(rows(second / "working" / run)) == len(before) + 1
+
+
+@pytest.mark.hosted
+def test_the_training_chapter_runs_on_jax_where_there_is_no_tensorflow(tmp_path):
+    python = hosted_images.newest_image("jax")
+    kaggle.make_folders(tmp_path / "kaggle", owner="someone", chapters=[p for p in CHAPTERS if "training" in p.stem])
+    notebook = next(tmp_path.glob("kaggle/*/*.ipynb"))
+    root = hosted_images.lay_out(tmp_path / "host")
+    on_jax = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    ran, done = hosted_images.run_notebook(python, notebook, root, FAST, settings=on_jax)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert "backend jax" in said(done, 1)
+    card = json.loads((root / "working" / "runs" / "digits-article-seed0" / "card.json").read_text())
+    assert (card["versions"]["backend"], card["versions"]["xla"], card["epochs_run"]) == ("jax", True, 3)
