@@ -167,6 +167,16 @@ def test_a_word_of_the_glossary_is_found_in_a_sentence(text, found):
     assert (match[1] if match else None) == found
 
 
+def test_a_word_is_linked_once_and_not_within_a_longer_one():
+    words = {"token mixing", "token"}
+    left, find = set(words), first_uses.pattern(words)
+    text = "Token mixing, then token mixing's weights, then tokens."
+    cut = first_uses.at_first_uses(text, find, left)
+    assert [pair for pair in cut if pair[1]] == [("Token mixing", "token mixing"), ("tokens", "token")]
+    assert "".join(piece for piece, _ in cut) == text
+    assert left == set()
+
+
 # a book without solutions
 
 

@@ -42,13 +42,29 @@ def is_prose(text):
     return sentence
 
 
-def link(word, shown):
-    """A reference to the glossary, to be resolved with all others."""
+def link(word, shown, docname):
+    """A reference to the glossary from the page `docname`, to be resolved with all others."""
     reference = addnodes.pending_xref(
-        "", refdomain="std", reftype="term", reftarget=word, refexplicit=True, refwarn=True, refdoc=""
+        "", refdomain="std", reftype="term", reftarget=word, refexplicit=True, refwarn=True, refdoc=docname
     )
     reference += nodes.inline("", shown, classes=["xref", "std", "std-term"])
     return reference
+
+
+def at_first_uses(text, find, left):
+    """A text cut at the first uses in it: pairs of a piece and its word, None for what stands between.
+
+    `find` is the pattern of all words, so that a word within a longer one ("token" in "token mixing") is no use of its
+    own. A word that is found leaves the set `left`.
+    """
+    pieces, start = [], 0
+    for found in find.finditer(text):
+        word = found[1].lower()
+        if word in left:
+            left.discard(word)
+            pieces += [(text[start : found.start()], None), (found[0], word)]
+            start = found.end()
+    return [pair for pair in [*pieces, (text[start:], None)] if pair[0]]
 
 
 def link_first_uses(app, doctree):
@@ -62,18 +78,13 @@ def link_first_uses(app, doctree):
     linked = {
         node["reftarget"].lower() for node in doctree.findall(addnodes.pending_xref) if node.get("reftype") == "term"
     }
-    left = set(canonical) - EVERYDAY - linked
+    words = set(canonical) - EVERYDAY
+    find, left = pattern(words), words - linked
     for text in [node for node in doctree.findall(nodes.Text) if is_prose(node)]:
-        pieces, rest = [], str(text)
-        while left and (found := pattern(left).search(rest)):
-            word = found[1].lower()
-            left.discard(word)
-            reference = link(canonical[word], found[0])
-            reference["refdoc"] = docname
-            pieces += [nodes.Text(rest[: found.start()]), reference]
-            rest = rest[found.end() :]
-        if pieces:
-            text.parent.replace(text, [*(piece for piece in pieces if piece.astext()), nodes.Text(rest)])
+        pieces = at_first_uses(str(text), find, left)
+        if any(word for _, word in pieces):
+            new = [link(canonical[word], piece, docname) if word else nodes.Text(piece) for piece, word in pieces]
+            text.parent.replace(text, new)
 
 
 def setup(app):
