@@ -66,7 +66,7 @@ def shares(parts, totals):
         parts: {name of a part: one number for each total}.
         totals: names of the totals, one bar each.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.7 * len(totals) + 1.4))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.7 * len(totals) + 1.6))
     colors = (SKY, BLUE, AMBER, ORANGE, GREEN, PURPLE, GREY)
     hatches = ("", "//", "", "\\\\", "", "..", "")
     sums = np.sum(list(parts.values()), axis=0)
@@ -86,7 +86,7 @@ def shares(parts, totals):
     axis.invert_yaxis()
     axis.set_xlabel("share (%)")
     axis.set_xlim(0, 100)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncol=len(parts), fontsize="small")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -98,23 +98,23 @@ def confusion_matrix(truth, guesses, groups):
 
 
 def confusion(counts, names):
-    """A confusion matrix in percent of each row.
+    """A confusion matrix in percent of each row. Groups are numbered; their names stand at the rows alone.
 
     Args:
         counts: (G, G), rows true, columns guessed.
         names: (G,) names of the groups.
     """
-    side = 2.4 + 0.25 * len(names)
-    figure, axis = plt.subplots(figsize=(side + 1.2, side))
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.9 + 0.2 * len(names)))
     percent = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     # the diagonal would drown the rest: colours end at the largest confusion worth telling apart
     drawn = axis.imshow(percent, cmap="viridis", vmax=max(1.0, np.max(percent - np.diag(np.diag(percent)))))
-    axis.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
-    axis.set_yticks(range(len(names)), names, fontsize="small")
+    numbers = range(1, len(names) + 1)
+    axis.set_xticks(range(len(names)), numbers, rotation=90 if len(names) > 10 else 0)
+    axis.set_yticks(range(len(names)), [f"{name}  {number}" for number, name in zip(numbers, names, strict=True)])
     axis.set_xlabel("guessed")
     axis.set_ylabel("true")
     axis.grid(False)
-    figure.colorbar(drawn, ax=axis, label="% of the true group", extend="max", shrink=0.8)
+    figure.colorbar(drawn, ax=axis, label="% of the true group", extend="max", location="top", shrink=0.8)
     return figure
 
 
@@ -151,12 +151,12 @@ def picture_grid(images, titles, columns=4):
         titles: (N,) texts.
     """
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 2.3 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 2.4 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, image, title in zip(axes.flat, images, titles, strict=False):
         axis.imshow(np.asarray(image, "uint8"))
-        axis.set_title(title, fontsize="small")
+        axis.set_title(title, fontsize=12)
     return figure
 
 
@@ -206,6 +206,7 @@ def walk(image, tables, logits):
     axes[-1].invert_yaxis()
     axes[-1].set_title(f"logits\n{len(logits)}", fontsize="small")
     axes[-1].set_yticks([])
+    axes[-1].set_xticks([0])  # more would run into one another
     axes[-1].grid(False)
     return figure
 
