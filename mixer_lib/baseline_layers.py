@@ -34,7 +34,8 @@ class SpatialGatingUnit(keras.layers.Layer):
         batch, patches, width = input_shape
         self.norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
         self.norm.build((batch, patches, width // 2))
-        small = keras.initializers.RandomUniform(-self.init_scale / patches, self.init_scale / patches)
+        largest = self.init_scale / patches
+        small = keras.initializers.RandomUniform(-largest, largest)
         self.along_patches = keras.layers.Dense(
             patches, kernel_initializer=small, bias_initializer="ones", name="along_patches"
         )

@@ -150,7 +150,7 @@ LOADERS = {
 
 
 def _colour_pictures(rows: np.ndarray) -> np.ndarray:
-    """CIFAR's rows (N, 3072), all of red, then green, then blue, as pictures (N, 32, 32, 3)."""
+    """CIFAR's rows (N, 3072), first red, then green, then blue, as (N, 32, 32, 3)."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 

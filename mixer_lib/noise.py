@@ -99,22 +99,25 @@ class StochasticDepth(keras.layers.Layer):
 
 
 def zoom_matrix(factors, mirrored, size, shifts=None):
-    """The linear map that zooms (and may mirror, and shift) one axis of an image, as a matrix for each image.
+    """The linear map that zooms, mirrors and shifts one axis, a matrix for each image.
 
     Args:
         factors: (B,) floats; above 1 zooms out, below 1 zooms in.
         mirrored: (B,) floats, 1 to reverse the axis, else 0.
         size: number of pixels along the axis.
-        shifts: (B,) floats, pixels by which the image moves towards lower places; None moves nothing.
+        shifts: (B,) floats, pixels to move towards lower places; None moves nothing.
 
     Returns:
-        (B, size, size): row i holds the weights with which the old pixels make the new pixel i, by linear
-        interpolation, with the image reflected beyond its edges (d c b a | a b c d | d c b a).
+        (B, size, size): row i holds the weights with which the old pixels make the new
+        pixel i, by linear interpolation, with the image reflected beyond its edges
+        (d c b a | a b c d | d c b a).
     """
     pixel = ops.cast(ops.arange(size), "float32")
     center = (size - 1) / 2
-    scale = (factors * (1 - 2 * mirrored))[:, None]  # a mirrored axis is a zoom by a negative factor
-    at = center + scale * (pixel[None, :] - center)  # (B, size): where each new pixel looks
+    # a mirrored axis is a zoom by a negative factor
+    scale = (factors * (1 - 2 * mirrored))[:, None]
+    # where each new pixel looks: (B, size)
+    at = center + scale * (pixel[None, :] - center)
     if shifts is not None:
         at = at + shifts[:, None]
     at = ops.where(at < 0, -at - 1, at)

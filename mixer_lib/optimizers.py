@@ -11,11 +11,13 @@ LARGEST = 3.4e38  # that a float32 can hold
 
 
 class AddonsAdamW(keras.optimizers.AdamW):
-    """Keras's AdamW with the decay of tensorflow-addons: w <- w - weight_decay * w at each step.
+    """Keras's AdamW with the decay of tensorflow-addons.
 
-    Keras multiplies the decay by the learning rate (w <- w - learning_rate * weight_decay * w), which is 200 times
-    weaker at a learning rate of 0.005, and weaker still after each cut. Source: tensorflow-addons 0.23,
-    `DecoupledWeightDecayExtension`.
+    At each step w <- w - weight_decay * w. Keras multiplies the decay by the learning
+    rate, w <- w - learning_rate * weight_decay * w: 200 times weaker at a learning rate
+    of 0.005, and weaker still after each cut.
+
+    Source: tensorflow-addons 0.23, `DecoupledWeightDecayExtension`.
     """
 
     def _apply_weight_decay(self, variables):

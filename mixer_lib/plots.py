@@ -123,13 +123,13 @@ def families(dataset, names):
 
 def split_bar(parts):
     """The data as one bar, cut into named parts: {name: number of images}."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.5))
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.3))
     left = 0
     for colour, (name, size) in zip((BLUE, AMBER, GREEN), parts.items(), strict=True):
         ax.barh(0, size, left=left, color=colour, edgecolor="white", linewidth=3)
         ax.text(left + size / 2, 0.55, f"{name}\n{size:,}", ha="center", va="bottom", color=INK)
         left += size
-    ax.set_ylim(-0.5, 1.7)
+    ax.set_ylim(-0.5, 1.4)
     ax.set_axis_off()
     return figure
 

@@ -10,6 +10,8 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from .plots import BLUE, GREEN, GREY, INK, ORANGE, SKY, WIDTH, picture
 
+TOKENS, CHANNELS = ORANGE, BLUE  # the two mixings, as on the cover
+
 
 def grid_lines(ax, size, patch_size, colour="white"):
     """White lines where an image of `size` pixels is cut."""
@@ -107,9 +109,9 @@ def lit_table(table, column, row):
         ax.set_xlabel("channel")
         ax.set_ylabel("patch")
     axes[0].set_title("token mixing reads a column")
-    axes[0].add_patch(Rectangle((column - 0.5, -0.5), 1, len(table), color=BLUE))
+    axes[0].add_patch(Rectangle((column - 0.5, -0.5), 1, len(table), color=TOKENS))
     axes[1].set_title("channel mixing reads a row")
-    axes[1].add_patch(Rectangle((-0.5, row - 0.5), table.shape[1], 1, color=ORANGE))
+    axes[1].add_patch(Rectangle((-0.5, row - 0.5), table.shape[1], 1, color=CHANNELS))
     return figure
 
 
@@ -148,13 +150,13 @@ def block_drawing(patches, channels, tokens_dim, channels_dim):
     steps = [
         ("LayerNorm", (patches, channels), GREY),
         ("transpose", (channels, patches), GREY),
-        (f"Dense({tokens_dim}), GELU", (channels, tokens_dim), BLUE),
-        (f"Dense({patches})", (channels, patches), BLUE),
+        (f"Dense({tokens_dim}), GELU", (channels, tokens_dim), TOKENS),
+        (f"Dense({patches})", (channels, patches), TOKENS),
         ("transpose back", (patches, channels), GREY),
         ("+ input", (patches, channels), GREEN),
         ("LayerNorm", (patches, channels), GREY),
-        (f"Dense({channels_dim}), GELU", (patches, channels_dim), ORANGE),
-        (f"Dense({channels})", (patches, channels), ORANGE),
+        (f"Dense({channels_dim}), GELU", (patches, channels_dim), CHANNELS),
+        (f"Dense({channels})", (patches, channels), CHANNELS),
         ("+ input", (patches, channels), GREEN),
     ]
     figure, ax = plt.subplots(figsize=(WIDTH, 6.8))
@@ -175,8 +177,8 @@ def block_drawing(patches, channels, tokens_dim, channels_dim):
         ax.annotate("", (2.66, end), (2.08, end), arrowprops={**arrow, "color": GREEN})
     ax.text(1.9, -3, "skip", rotation=90, va="center", ha="right", color=GREEN)
     ax.text(1.9, -8.2, "skip", rotation=90, va="center", ha="right", color=GREEN)
-    ax.text(9.4, -3, "token mixing\nalong the patches", va="center", ha="center", color=BLUE)
-    ax.text(9.4, -8, "channel mixing\nalong the channels", va="center", ha="center", color=ORANGE)
+    ax.text(9.4, -3, "token mixing\nalong the patches", va="center", ha="center", color=TOKENS)
+    ax.text(9.4, -8, "channel mixing\nalong the channels", va="center", ha="center", color=CHANNELS)
     return figure
 
 

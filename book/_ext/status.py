@@ -82,7 +82,8 @@ class ChaptersTable(SphinxDirective):
         for path in paths:
             self.env.note_dependency(str(path))
         rows = [chapter_row(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-        return chapters_nodes(rows)
+        numbers = [int(path.stem[:2]) for path in paths]
+        return chapters_nodes([(f"{n} {title}", *rest) for n, (title, *rest) in zip(numbers, rows, strict=True)])
 
 
 class EnvironmentsTable(SphinxDirective):
