@@ -38,9 +38,10 @@ def test_a_run_that_is_not_recorded_is_refused_by_name():
         records.history("nothing")
 
 
-def test_a_table_has_a_line_for_each_recorded_run_and_none_for_another():
+def test_a_table_has_a_line_for_each_run_and_says_which_is_not_recorded():
     lines = records.table(["article", "nothing", "article-as-written"]).splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["article", "article-as-written"]
+    assert [line.split()[0] for line in lines[1:]] == ["article", "nothing", "article-as-written"]
+    assert lines[2].split(maxsplit=1)[1] == "not recorded"
     card = records.cards()["article"]
     assert f"{card['top1']:.2%}" in lines[1] and f"{card['val_top5']:.2%}" in lines[1]
 
