@@ -8,6 +8,7 @@ import keras
 from .checks import positive_integer, rate
 from .layers import LAYER_NORM_EPSILON, MlpBlock
 from .noise import Dropout
+from .fast_layers import Dense, LayerNormalization
 from .worlds import ops
 
 
@@ -32,13 +33,11 @@ class SpatialGatingUnit(keras.layers.Layer):
 
     def build(self, input_shape):
         batch, patches, width = input_shape
-        self.norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
+        self.norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
         self.norm.build((batch, patches, width // 2))
         largest = self.init_scale / patches
         small = keras.initializers.RandomUniform(-largest, largest)
-        self.along_patches = keras.layers.Dense(
-            patches, kernel_initializer=small, bias_initializer="ones", name="along_patches"
-        )
+        self.along_patches = Dense(patches, kernel_initializer=small, bias_initializer="ones", name="along_patches")
         self.along_patches.build((batch, width // 2, patches))
         self.transpose = keras.layers.Permute((2, 1))
         self.built = True
@@ -76,13 +75,13 @@ class GmlpBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         *table, channels = input_shape
-        self.norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
+        self.norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
         self.norm.build(input_shape)
-        self.widen = keras.layers.Dense(self.ffn_dim, name="widen")
+        self.widen = Dense(self.ffn_dim, name="widen")
         self.widen.build(input_shape)
         self.gating = SpatialGatingUnit(name="gating")
         self.gating.build((*table, self.ffn_dim))
-        self.out = keras.layers.Dense(channels, name="out")
+        self.out = Dense(channels, name="out")
         self.out.build((*table, self.ffn_dim // 2))
         self.drop = Dropout(self.dropout, name="drop")
         self.built = True
@@ -119,13 +118,13 @@ class TransformerBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="attention_norm")
+        self.attention_norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="attention_norm")
         self.attention_norm.build(input_shape)
-        self.mlp_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="mlp_norm")
+        self.mlp_norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="mlp_norm")
         self.mlp_norm.build(input_shape)
-        self.to_heads = keras.layers.Dense(3 * channels, name="to_heads")  # queries, keys and values at once
+        self.to_heads = Dense(3 * channels, name="to_heads")  # queries, keys and values at once
         self.to_heads.build(input_shape)
-        self.from_heads = keras.layers.Dense(channels, name="from_heads")
+        self.from_heads = Dense(channels, name="from_heads")
         self.from_heads.build(input_shape)
         self.mlp = MlpBlock(self.mlp_dim, self.dropout, name="mlp")
         self.mlp.build(input_shape)

@@ -5,12 +5,11 @@ Both begin and end as the Mixer does (`embedded_patches`, `classified`), so that
 
 import dataclasses
 
-import keras
-
 from .baseline_layers import GmlpBlock, Positions, TransformerBlock
 from .checks import positive_integer, rate
 from .classifier import classified, embedded_patches
 from .layers import LAYER_NORM_EPSILON
+from .fast_layers import LayerNormalization
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,5 +135,5 @@ def build_vit(config, adapt_to=None, shift=0):
     x = Positions(name="positions")(x)
     for block in range(config.num_blocks):
         x = TransformerBlock(config.num_heads, config.mlp_dim, config.dropout, name=f"block_{block}")(x)
-    x = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
+    x = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
     return classified(config, images, x)

@@ -7,6 +7,7 @@ import keras
 from .checks import positive_integer, rate, yes_or_no
 from .layers import LAYER_NORM_EPSILON, MixerBlock, Patches
 from .noise import Augment, Dropout
+from .fast_layers import Dense, LayerNormalization
 
 AUGMENT_ZOOM = 0.2
 
@@ -138,7 +139,7 @@ def build_classifier(config, adapt_to=None, shift=0):
             name=f"block_{block}",
         )(x)  # (B, S, C)
     if config.pre_head_norm:
-        x = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
+        x = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="pre_head_norm")(x)
     return classified(config, images, x)
 
 
@@ -167,7 +168,7 @@ def embedded_patches(config, adapt_to=None, shift=0):
     x = normalize(images)
     x = Augment(AUGMENT_ZOOM, shift, name="augment", dtype="float32")(x)
     x = Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
-    x = keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
+    x = Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
     return images, x
 
 

@@ -7,6 +7,8 @@ import keras
 
 from .checks import positive_integer, rate
 from .noise import Dropout, StochasticDepth
+from .fast_layers import Dense, LayerNormalization
+from .worlds import ops
 
 LAYER_NORM_EPSILON = 1e-6
 
@@ -77,9 +79,9 @@ class MlpBlock(keras.layers.Layer):
         self.dropout = rate("dropout", dropout)
 
     def build(self, input_shape):
-        self.hidden = keras.layers.Dense(self.mlp_dim, name="hidden")
+        self.hidden = Dense(self.mlp_dim, name="hidden")
         self.hidden.build(input_shape)
-        self.out = keras.layers.Dense(input_shape[-1], name="out")
+        self.out = Dense(input_shape[-1], name="out")
         self.out.build((*input_shape[:-1], self.mlp_dim))
         self.drop = Dropout(self.dropout, name="drop")
         self.built = True
@@ -87,6 +89,11 @@ class MlpBlock(keras.layers.Layer):
     def call(self, x, training=None):
         x = keras.activations.gelu(self.hidden(x), approximate=True)  # (B, S, mlp_dim)
         return self.drop(self.out(x), training=training)  # (B, S, C)
+
+    def along_first(self, x, training=None):
+        """The same MLP along the first axis, (S, B, C) -> (S, B, C): transpose, call, transpose back, at once."""
+        x = keras.activations.gelu(self.hidden.along_first(x), approximate=True)  # (mlp_dim, B, C)
+        return self.drop(self.out.along_first(x), training=training)  # (S, B, C)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -121,12 +128,11 @@ class MixerBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         batch, patches, channels = input_shape
-        self.token_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="token_norm")
+        self.token_norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="token_norm")
         self.token_norm.build(input_shape)
         if not self.shared_norm:
-            self.channel_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="channel_norm")
+            self.channel_norm = LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="channel_norm")
             self.channel_norm.build(input_shape)
-        self.transpose = keras.layers.Permute((2, 1), name="transpose")
         self.token_mixing = MlpBlock(self.tokens_mlp_dim, self.dropout, name="token_mixing")
         self.token_mixing.build((batch, channels, patches))
         self.channel_mixing = MlpBlock(self.channels_mlp_dim, self.dropout, name="channel_mixing")
@@ -136,12 +142,13 @@ class MixerBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=None):
-        y = self.transpose(self.token_norm(x))  # (B, C, S)
-        y = self.transpose(self.token_mixing(y, training=training))  # (B, S, C)
+        x = ops.transpose(x, (1, 0, 2))  # (S, B, C), so that neither mixing has to turn the table
+        y = self.token_mixing.along_first(self.token_norm(x), training=training)  # (S, B, C)
         x = x + self.token_depth(y, training=training)
         norm = self.token_norm if self.shared_norm else self.channel_norm
-        y = self.channel_mixing(norm(x), training=training)  # (B, S, C)
-        return x + self.channel_depth(y, training=training)
+        y = self.channel_mixing(norm(x), training=training)  # (S, B, C)
+        x = x + self.channel_depth(y, training=training)
+        return ops.transpose(x, (1, 0, 2))  # (B, S, C)
 
     def compute_output_shape(self, input_shape):
         return input_shape

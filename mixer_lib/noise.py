@@ -9,7 +9,7 @@ import keras
 
 from .checks import pixels
 from .checks import rate as rate_of
-from .worlds import SeedGenerator, ops, randint, uniform
+from .worlds import SeedGenerator, ops, randint, sizes, uniform
 
 
 def scramble(numbers):
@@ -52,7 +52,7 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return inputs
         key = randint((2,), 0, 2**31 - 1, dtype="int32", seed=self.seed_generator)
-        shape = [ops.shape(inputs)[0], *inputs.shape[1:-1], -(-inputs.shape[-1] // 2)]
+        shape = [*sizes(inputs)[:-1], -(-inputs.shape[-1] // 2)]
         places = ops.reshape(ops.arange(math.prod(shape), dtype="int32"), shape)
         bits = scramble(ops.bitwise_xor(places * (0x9E3779B1 - 2**32) + key[0], key[1]))  # two masks' bits in one
         threshold = round(self.rate * 2**15)
@@ -72,12 +72,12 @@ class Dropout(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("mixer_lib")
 class StochasticDepth(keras.layers.Layer):
-    """Leave a whole branch out, for some images of the batch, in training.
+    """Leave a whole branch of a block out, for some images of the batch, in training.
 
     Args:
         rate: fraction of images for which the branch is dropped; the others are scaled by 1 / (1 - rate).
 
-    Input and output shape: (B, S, C). Source: Huang et al. 2016, as in the paper's code.
+    Input and output shape: (S, B, C). Source: Huang et al. 2016, as in the paper's code.
     """
 
     def __init__(self, rate, **kwargs):
@@ -88,7 +88,7 @@ class StochasticDepth(keras.layers.Layer):
     def call(self, inputs, training=None):
         if not training or self.rate == 0:
             return inputs
-        keep = uniform((ops.shape(inputs)[0], 1, 1), seed=self.seed_generator) >= self.rate
+        keep = uniform((ops.shape(inputs)[1], 1), seed=self.seed_generator) >= self.rate
         return ops.where(keep, inputs * (1 / (1 - self.rate)), ops.cast(0.0, inputs.dtype))
 
     def compute_output_shape(self, input_shape):

@@ -36,6 +36,7 @@ def own_draw(seed):
 
 if KERAS_3:
     from keras import ops
+    from keras.ops import custom_gradient
     from keras.random import randint, uniform
 
     class SeedGenerator(keras.random.SeedGenerator):
@@ -68,22 +69,18 @@ else:
 
     import tensorflow as tf
 
+    ALIKE = ("abs", "cast", "einsum", "matmul", "maximum", "minimum", "ones", "reshape", "shape", "transpose", "where")
     ops = SimpleNamespace(
-        abs=tf.abs,
+        **{name: getattr(tf, name) for name in ALIKE},
         arange=lambda stop, dtype="int32": tf.range(tf.cast(stop, dtype)),
         bitwise_and=tf.bitwise.bitwise_and,
         bitwise_xor=tf.bitwise.bitwise_xor,
-        cast=tf.cast,
         concatenate=tf.concat,
-        einsum=tf.einsum,
-        maximum=tf.maximum,
-        minimum=tf.minimum,
-        reshape=tf.reshape,
+        mean=tf.reduce_mean,
         right_shift=tf.bitwise.right_shift,
-        shape=tf.shape,
         softmax=tf.nn.softmax,
-        where=tf.where,
     )
+    custom_gradient = tf.custom_gradient
 
     class SeedGenerator:
         """Keras 3's seed generator: a state (seed, counter), so that draws depend on nothing else."""
@@ -113,6 +110,11 @@ else:
     def backend_name():
         """Name of the library that computes: always "tensorflow" in this world."""
         return "tensorflow"
+
+
+def sizes(x):
+    """The shape of a tensor, as a list: numbers where they are known, else what will be known when it is computed."""
+    return [ops.shape(x)[axis] if known is None else known for axis, known in enumerate(x.shape)]
 
 
 def seed_generators(model):

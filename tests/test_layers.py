@@ -81,6 +81,13 @@ def test_a_mixer_block_equals_its_formula_in_numpy(shared_norm):
     assert np.allclose(np.asarray(block(x)), expected, atol=1e-4)
 
 
+def test_an_mlp_along_the_first_axis_is_one_along_the_last_of_the_turned_table():
+    layer, x = MlpBlock(5), random_array(8, 3, 6)
+    layer(x.T)
+    refill(layer)
+    assert np.allclose(np.asarray(layer.along_first(tf.constant(x))), np.asarray(layer(x.T)).T, atol=1e-5)
+
+
 def test_the_hidden_activation_is_the_tanh_gelu_and_not_the_exact_one():
     layer = MlpBlock(1)
     layer(np.zeros((1, 1, 1), "float32"))
@@ -210,10 +217,10 @@ def test_dropout_works_on_an_odd_number_of_channels(seeded):
 
 
 def test_stochastic_depth_drops_whole_images_and_scales_the_others(seeded):
-    x = random_array(2000, 3, 4)
+    x = random_array(3, 2000, 4)  # patch, image, channel
     y = np.asarray(StochasticDepth(0.25)(x, training=True))
-    gone = (y == 0).all(axis=(1, 2))
-    assert np.allclose(y[~gone], x[~gone] / 0.75, rtol=1e-6)
+    gone = (y == 0).all(axis=(0, 2))
+    assert np.allclose(y[:, ~gone], x[:, ~gone] / 0.75, rtol=1e-6)
     assert abs(gone.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)
 
 

@@ -26,6 +26,7 @@ FIRST_ROOMS = [
 ORDER = [
     *FIRST_ROOMS,
     "noise",
+    "fast_layers",
     "layers",
     "classifier",
     "devices",
@@ -45,7 +46,7 @@ ORDER = [
     "__main__",
 ]
 # For a reader's own data and machines, hosts, and what can go wrong: whoever reads chapters 1-6 never needs them.
-BESIDE = {"downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
+BESIDE = {"fast_layers", "downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
 CODE_LINES = 1_680  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 
