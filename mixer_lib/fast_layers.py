@@ -13,31 +13,44 @@ import keras
 from .worlds import custom_gradient, ops, sizes
 
 
-def _summed(rows):
-    """The sum of the rows of an (N, C) table, as a matrix product: (C,)."""
-    return ops.matmul(ops.ones((1, ops.shape(rows)[0]), rows.dtype), rows)[0]
+def _summed(table, axis):
+    """The sum of an (N, M) table along one axis, as a matrix product with ones."""
+    if axis == 0:
+        return ops.matmul(ops.ones((1, ops.shape(table)[0]), table.dtype), table)[0]
+    return ops.matmul(table, ops.ones((ops.shape(table)[1], 1), table.dtype))[:, 0]
 
 
 @custom_gradient
-def plus(rows, vector):
+def add_to_rows(table, vector):
     """Add a vector (C,) to each row of an (N, C) table."""
 
     def gradient(*args, upstream=None):
         upstream = args[0] if upstream is None else upstream
-        return upstream, _summed(upstream)
+        return upstream, _summed(upstream, axis=0)
 
-    return rows + vector, gradient
+    return table + vector, gradient
 
 
 @custom_gradient
-def times(rows, vector):
-    """Multiply each row of an (N, C) table by a vector (C,)."""
+def add_to_columns(table, vector):
+    """Add a vector (S,) to each column of an (S, N) table."""
 
     def gradient(*args, upstream=None):
         upstream = args[0] if upstream is None else upstream
-        return upstream * vector, _summed(upstream * rows)
+        return upstream, _summed(upstream, axis=1)
 
-    return rows * vector, gradient
+    return table + vector[:, None], gradient
+
+
+@custom_gradient
+def outer(column, vector):
+    """All products of a column (N, 1) and a vector (C,): an (N, C) table."""
+
+    def gradient(*args, upstream=None):
+        upstream = args[0] if upstream is None else upstream
+        return ops.matmul(upstream, vector[:, None]), ops.matmul(ops.transpose(column), upstream)[0]
+
+    return column * vector, gradient
 
 
 @keras.utils.register_keras_serializable("mixer_lib")
@@ -47,7 +60,7 @@ class Dense(keras.layers.Dense):
     def call(self, inputs, training=None):
         out = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), ops.cast(self.kernel, inputs.dtype))
         if self.use_bias:
-            out = plus(out, ops.cast(self.bias, inputs.dtype))
+            out = add_to_rows(out, ops.cast(self.bias, inputs.dtype))
         return ops.reshape(out, [*sizes(inputs)[:-1], self.units])
 
     def along_first(self, inputs):
@@ -55,7 +68,7 @@ class Dense(keras.layers.Dense):
         columns = ops.reshape(inputs, (inputs.shape[0], -1))  # (S, B C)
         out = ops.matmul(ops.transpose(ops.cast(self.kernel, inputs.dtype)), columns)
         if self.use_bias:
-            out = out + ops.cast(self.bias, inputs.dtype)[:, None]
+            out = add_to_columns(out, ops.cast(self.bias, inputs.dtype))
         return ops.reshape(out, [self.units, *sizes(inputs)[1:]])
 
 
@@ -66,6 +79,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
     def call(self, inputs):
         rows = ops.reshape(ops.cast(inputs, "float32"), (-1, inputs.shape[-1]))  # (N, C)
         rows = rows - ops.mean(rows, axis=-1, keepdims=True)
-        rows = rows * (ops.mean(rows * rows, axis=-1, keepdims=True) + self.epsilon) ** -0.5
-        out = plus(times(rows, ops.cast(self.gamma, "float32")), ops.cast(self.beta, "float32"))
+        variance = ops.mean(rows * rows, axis=-1, keepdims=True)  # (N, 1)
+        scale = outer((variance + self.epsilon) ** -0.5, ops.cast(self.gamma, "float32"))  # (N, C)
+        out = add_to_rows(rows * scale, ops.cast(self.beta, "float32"))
         return ops.reshape(ops.cast(out, self.compute_dtype), sizes(inputs))
