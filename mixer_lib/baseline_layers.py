@@ -6,9 +6,9 @@ Shapes: B images in a batch, S patches, C channels, F channels within a gMLP blo
 import keras
 
 from .checks import positive_integer, rate
+from .fast_layers import Dense, LayerNormalization
 from .layers import LAYER_NORM_EPSILON, MlpBlock
 from .noise import Dropout
-from .fast_layers import Dense, LayerNormalization
 from .worlds import ops
 
 

@@ -8,8 +8,8 @@ import dataclasses
 from .baseline_layers import GmlpBlock, Positions, TransformerBlock
 from .checks import positive_integer, rate
 from .classifier import classified, embedded_patches
-from .layers import LAYER_NORM_EPSILON
 from .fast_layers import LayerNormalization
+from .layers import LAYER_NORM_EPSILON
 
 
 @dataclasses.dataclass(frozen=True)

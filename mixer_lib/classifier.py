@@ -5,9 +5,9 @@ import dataclasses
 import keras
 
 from .checks import positive_integer, rate, yes_or_no
+from .fast_layers import Dense, LayerNormalization
 from .layers import LAYER_NORM_EPSILON, MixerBlock, Patches
 from .noise import Augment, Dropout
-from .fast_layers import Dense, LayerNormalization
 
 AUGMENT_ZOOM = 0.2
 

@@ -6,8 +6,8 @@ Shapes: B images in a batch, H x W pixels, C channels, P the side of a patch, S 
 import keras
 
 from .checks import positive_integer, rate
-from .noise import Dropout, StochasticDepth
 from .fast_layers import Dense, LayerNormalization
+from .noise import Dropout, StochasticDepth
 from .worlds import ops
 
 LAYER_NORM_EPSILON = 1e-6

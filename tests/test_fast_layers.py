@@ -10,7 +10,7 @@ from mixer_lib.fast_layers import Dense, LayerNormalization
 if worlds.backend_name() != "tensorflow":
     pytest.skip("gradients are taken with TensorFlow here", allow_module_level=True)
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 PAIRS = {
     "dense": (lambda: Dense(5), lambda: keras.layers.Dense(5)),
