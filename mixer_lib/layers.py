@@ -142,7 +142,7 @@ class MixerBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=None):
-        x = ops.transpose(x, (1, 0, 2))  # (S, B, C), so that neither mixing has to turn the table
+        x = ops.transpose(x, (1, 0, 2))  # (S, B, C): no mixing turns the table
         y = self.token_mixing.along_first(self.token_norm(x), training=training)  # (S, B, C)
         x = x + self.token_depth(y, training=training)
         norm = self.token_norm if self.shared_norm else self.channel_norm

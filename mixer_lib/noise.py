@@ -77,7 +77,8 @@ class StochasticDepth(keras.layers.Layer):
     Args:
         rate: fraction of images for which the branch is dropped; the others are scaled by 1 / (1 - rate).
 
-    Input and output shape: (S, B, C). Source: Huang et al. 2016, as in the paper's code.
+    Input and output shape: (S, B, C), the images on the second axis, as within a `MixerBlock`. Source: Huang et al.
+    2016, as in the paper's code.
     """
 
     def __init__(self, rate, **kwargs):

@@ -19,9 +19,20 @@ PAIRS = {
 }
 
 
-def results(layer, x, weights=None):
-    """What a layer gives, its gradients, and its weights, for a loss that weighs every output differently."""
-    layer.build(x.shape)
+def values(variables):
+    """Variables as what a tape of TensorFlow knows: Keras 3 wraps them."""
+    return [one.value if worlds.KERAS_3 else one for one in variables]
+
+
+def weighted(out):
+    """A loss that weighs every output differently."""
+    return tf.reduce_sum(out * tf.reshape(tf.range(tf.size(out), dtype="float32") % 7, tf.shape(out)))
+
+
+def results(layer, x, weights=None, call=None):
+    """What a layer gives, its gradients, and its weights; `call` is a built layer's other way."""
+    if not layer.built:
+        layer.build(x.shape)
     if weights is None:
         draw = np.random.default_rng(1)
         weights = [draw.normal(size=w.shape).astype("float32") for w in layer.get_weights()]
@@ -29,10 +40,9 @@ def results(layer, x, weights=None):
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        out = layer(x)
-        loss = tf.reduce_sum(out * tf.reshape(tf.range(tf.size(out), dtype="float32") % 7, tf.shape(out)))
-    sources = [x, *layer.trainable_variables]
-    gradients = tape.gradient(loss, [getattr(one, "value", one) if worlds.KERAS_3 else one for one in sources])
+        out = (call or layer)(x)
+        loss = weighted(out)
+    gradients = tape.gradient(loss, [x, *values(layer.trainable_variables)])
     return out.numpy(), [np.asarray(gradient) for gradient in gradients], weights
 
 
@@ -57,15 +67,36 @@ def test_weights_have_the_names_and_shapes_of_keras(pair):
     ]
 
 
-def test_no_gradient_is_added_up_by_a_reduction():
-    layer = Dense(5)
-    layer.build((None, 8))
+def test_along_the_first_axis_values_and_gradients_are_those_of_the_turned_table():
+    ours, keras_own = Dense(5), keras.layers.Dense(5)
+    for layer in (ours, keras_own):
+        layer.build((None, 3, 8))
+    x = np.random.default_rng(0).normal(size=(8, 3, 4)).astype("float32")
+    found, gradients, weights = results(ours, x, call=ours.along_first)
+    out, expected, _ = results(keras_own, x, weights, call=lambda table: tf.transpose(keras_own(tf.transpose(table))))
+    assert np.allclose(found, out, atol=1e-5)
+    for one, other in zip(gradients, expected, strict=True):
+        assert np.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def operations_of_a_bias_s_gradient(layer, call, shape):
+    """The kinds of operations in a graph that works out the gradient of a layer's bias."""
 
     @tf.function
     def gradient(x):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(layer(x) ** 2)
-        return tape.gradient(loss, [getattr(layer.bias, "value", layer.bias) if worlds.KERAS_3 else layer.bias])
+            loss = tf.reduce_mean(call(x) ** 2)
+        return tape.gradient(loss, values([layer.bias]))
 
-    graph = gradient.get_concrete_function(tf.TensorSpec((None, 8))).graph
-    assert "BiasAddGrad" not in {operation.type for operation in graph.get_operations()}
+    graph = gradient.get_concrete_function(tf.TensorSpec(shape)).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_a_bias_s_gradient_is_added_up_by_no_reduction():
+    reductions = {"BiasAddGrad", "Sum"}
+    ours, keras_own = Dense(5), keras.layers.Dense(5)
+    for layer in (ours, keras_own):
+        layer.build((None, 8))
+    assert not reductions & operations_of_a_bias_s_gradient(ours, ours, (None, 8))
+    assert not reductions & operations_of_a_bias_s_gradient(ours, ours.along_first, (8, 3, 4))
+    assert reductions & operations_of_a_bias_s_gradient(keras_own, keras_own, (None, 8))

@@ -12,7 +12,7 @@ STAGES = {
     "zoom": "the zoom as matrix products",
     "xla": "XLA compiles the step",
     "masks": "dropout masks from a hash",
-    "mixer_lib": "the library's own layers",  # fast_layers.py
+    "mixer_lib": "the library's own layers",
 }
 
 
