@@ -16,7 +16,7 @@ def main(arguments=None):
     """Train as asked and print the card's accuracies; a wrong value ends with a line that says why."""
     from . import PRESETS, dataset_from_folder, load_dataset, train
     from .data import LOADERS, SIDE
-    from .devices import PRECISIONS
+    from .devices import PRECISIONS, share_cores
     from .run_folder import Terminated
     from .training import check_request
 
@@ -52,6 +52,7 @@ def main(arguments=None):
             dataset = dataset_from_folder(asked.dataset, size)
         else:
             dataset = load_dataset(asked.dataset, asked.data)
+        share_cores()
         run_dir = f"{dataset.name}-{asked.preset.replace('/', '-')}-seed{asked.seed}"
         run_dir = asked.run_dir or os.path.join("runs", run_dir)
         card = train(asked.preset, dataset, run_dir, asked.epochs, asked.seed, command=command, **machine)

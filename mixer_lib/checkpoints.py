@@ -12,6 +12,7 @@ import numpy as np
 
 from . import results, worlds
 from .checkpoint_files import held, read, sum_of
+from .halves import HalvesStep
 
 HISTORY = ("epoch", "seconds", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
 
@@ -35,7 +36,8 @@ class Run:
 
     def __init__(self, model, recipe, folder, identity):
         self.model, self.recipe, self.folder, self.identity = model, recipe, folder, identity
-        self.environment = {**results.versions(), "device": results.device_name()}
+        self.halves = isinstance(getattr(model, "shared_step", None), HalvesStep)
+        self.environment = {**results.versions(), "device": results.device_name(), "halves": self.halves}
         self.begun_with = {}  # what of it was another when the run began
         self.saved = 0  # epochs on disk
         self.history, self.best_loss, self.best_epoch = [], math.inf, 0

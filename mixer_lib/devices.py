@@ -5,6 +5,7 @@ in float32 on one device. So that is also how a run is judged (`as_loaded`).
 """
 
 import contextlib
+import os
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from . import worlds
 from .checks import positive_integer
 from .classifier import build_classifier
+from .halves import HalvesStep, filled_up, part_of_a_step
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STEPS_WORTH_COMPILING = 100  # in an epoch
@@ -73,6 +75,25 @@ def strategy_for(precision, devices, batch_size, jit_compile):
     return tf.distribute.MirroredStrategy([device.name for device in found[:devices]])
 
 
+def cores():
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def share_cores():
+    """Leave each half of a batch one of two cores, in a process that only trains; before anything is computed.
+
+    TensorFlow 2.15 would divide each of a half's operations among both cores, and both halves would wait for each other
+    after every one. Elsewhere this does nothing: newer ones do it better by themselves.
+    """
+    if worlds.KERAS_3 or cores() != 2:
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # something has been computed: then all stays as it is
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 @contextlib.contextmanager
 def setting(precision="float32", strategy=None):
     """While it lasts, layers that are built compute in `precision` and lie on the devices of `strategy`."""
@@ -85,7 +106,16 @@ def setting(precision="float32", strategy=None):
         keras.mixed_precision.set_global_policy(before)
 
 
-def prepare(model, config, images, precision, strategy):
+def takes_halves(precision, strategy, jit_compile):
+    """Whether a step computes both halves of a batch at once (halves.py): where XLA compiles it for one CPU."""
+    if not jit_compile or strategy or precision != "float32" or worlds.backend_name() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
+
+
+def prepare(model, config, images, precision, strategy, jit_compile):
     """Give a compiled model what `as_loaded` and `worlds.train_on_batch` need away from the plain case."""
     if precision != "float32" or strategy:
         twin = build_classifier(config, adapt_to=images)
@@ -94,6 +124,8 @@ def prepare(model, config, images, precision, strategy):
         with strategy.scope():
             worlds.optimizer_variables(model)
         model.shared_step = SharedStep(model, strategy)
+    elif takes_halves(precision, strategy, jit_compile):
+        model.shared_step = HalvesStep(model)
 
 
 def as_loaded(model):
@@ -108,9 +140,7 @@ def as_loaded(model):
 class SharedStep:
     """One step of training on several devices, equal to the step of one device on the whole batch.
 
-    Each device takes an equal part. The last batch of an epoch may not divide: it is filled up with images of weight
-    zero. An image's weight is one over the number of images in the *whole* batch, so that sums over devices are
-    means over the batch, of the loss, its gradients and the metrics.
+    Each device takes an equal part. The last batch of an epoch may not divide: it is filled up.
     """
 
     def __init__(self, model, strategy):
@@ -126,25 +156,12 @@ class SharedStep:
         self.run = run
 
     def on_one_device(self, images, labels, weights):
-        import tensorflow as tf
-
-        model = self.model
-        with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-            loss = tf.reduce_sum(losses * weights)
-            scaled = worlds.scale_loss(model.optimizer, loss)
-        gradients = tape.gradient(scaled, model.trainable_variables)
-        worlds.apply_gradients(model.optimizer, gradients, model.trainable_variables)
-        found = {"acc": keras.metrics.sparse_categorical_accuracy(labels, logits)}
-        found["top5-acc"] = keras.metrics.sparse_top_k_categorical_accuracy(labels, logits, k=5)
-        return {"loss": loss, **{key: tf.reduce_sum(tf.cast(hit, "float32") * weights) for key, hit in found.items()}}
+        gradients, found = part_of_a_step(self.model, images, labels, weights)
+        worlds.apply_gradients(self.model.optimizer, gradients, self.model.trainable_variables)
+        return found
 
     def __call__(self, images, labels):
-        weights = np.full(len(images), 1 / len(images), "float32")
-        missing = -len(images) % self.strategy.num_replicas_in_sync
-        fill = [np.concatenate([part, np.repeat(part[:1], missing, axis=0)]) for part in (images, labels)]
-        whole = [*fill, np.concatenate([weights, np.zeros(missing, "float32")])]
+        whole = filled_up(images, labels, self.strategy.num_replicas_in_sync)
         return self.run(*(self.shared(part) for part in whole))
 
     def shared(self, array):

@@ -80,6 +80,6 @@ class LayerNormalization(keras.layers.LayerNormalization):
         rows = ops.reshape(ops.cast(inputs, "float32"), (-1, inputs.shape[-1]))  # (N, C)
         rows = rows - ops.mean(rows, axis=-1, keepdims=True)
         variance = ops.mean(rows * rows, axis=-1, keepdims=True)  # (N, 1)
-        scale = outer((variance + self.epsilon) ** -0.5, ops.cast(self.gamma, "float32"))  # (N, C)
+        scale = outer(ops.rsqrt(variance + self.epsilon), ops.cast(self.gamma, "float32"))  # (N, C)
         out = add_to_rows(rows * scale, ops.cast(self.beta, "float32"))
         return ops.reshape(ops.cast(out, self.compute_dtype), sizes(inputs))

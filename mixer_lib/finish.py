@@ -64,6 +64,7 @@ def finish(run, preset, config, dataset, epochs, seed, command):
         bare.save_weights(part)
     seconds = [row["seconds"] for row in history]
     versions = {**results.versions(), **{key: run.identity[key] for key in ("xla", "precision", "devices")}}
+    versions["halves"] = run.halves
     if run.begun_with:
         versions["begun_with"] = run.begun_with
     card = results.RunResult(

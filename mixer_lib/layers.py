@@ -8,7 +8,7 @@ import keras
 from .checks import positive_integer, rate
 from .fast_layers import Dense, LayerNormalization
 from .noise import Dropout, StochasticDepth
-from .worlds import ops
+from .worlds import PATCHES_FIRST, ops
 
 LAYER_NORM_EPSILON = 1e-6
 
@@ -137,18 +137,30 @@ class MixerBlock(keras.layers.Layer):
         self.token_mixing.build((batch, channels, patches))
         self.channel_mixing = MlpBlock(self.channels_mlp_dim, self.dropout, name="channel_mixing")
         self.channel_mixing.build(input_shape)
-        self.token_depth = StochasticDepth(self.stochastic_depth, name="token_depth")
-        self.channel_depth = StochasticDepth(self.stochastic_depth, name="channel_depth")
+        images = 1 if PATCHES_FIRST else 0  # the axis
+        self.token_depth = StochasticDepth(self.stochastic_depth, images, name="token_depth")
+        self.channel_depth = StochasticDepth(self.stochastic_depth, images, name="channel_depth")
         self.built = True
 
     def call(self, x, training=None):
-        x = ops.transpose(x, (1, 0, 2))  # (S, B, C): no mixing turns the table
-        y = self.token_mixing.along_first(self.token_norm(x), training=training)  # (S, B, C)
+        x = self.swap(x)  # (S, B, C): no mixing turns the table
+        y = self.mix_tokens(self.token_norm(x), training)  # (S, B, C)
         x = x + self.token_depth(y, training=training)
         norm = self.token_norm if self.shared_norm else self.channel_norm
         y = self.channel_mixing(norm(x), training=training)  # (S, B, C)
         x = x + self.channel_depth(y, training=training)
-        return ops.transpose(x, (1, 0, 2))  # (B, S, C)
+        return self.swap(x)  # (B, S, C)
+
+    def swap(self, x):
+        """Swap images and patches; where turning takes less time (worlds.py), leave all as it is: (B, S, C)."""
+        return ops.transpose(x, (1, 0, 2)) if PATCHES_FIRST else x
+
+    def mix_tokens(self, x, training=None):
+        """The token-mixing MLP along the patches of a table that is as `swap` leaves it."""
+        if PATCHES_FIRST:
+            return self.token_mixing.along_first(x, training=training)
+        columns = self.token_mixing(ops.transpose(x, (0, 2, 1)), training=training)  # (B, C, S)
+        return ops.transpose(columns, (0, 2, 1))  # (B, S, C)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -9,7 +9,8 @@ import keras
 
 from .checks import pixels
 from .checks import rate as rate_of
-from .worlds import SeedGenerator, ops, randint, sizes, uniform
+from .seeds import SeedGenerator, randint, uniform
+from .worlds import ops, sizes
 
 
 def scramble(numbers):
@@ -76,27 +77,28 @@ class StochasticDepth(keras.layers.Layer):
 
     Args:
         rate: fraction of images for which the branch is dropped; the others are scaled by 1 / (1 - rate).
+        images: the axis of the images.
 
-    Input and output shape: (S, B, C), the images on the second axis, as within a `MixerBlock`. Source: Huang et al.
-    2016, as in the paper's code.
+    Input and output shape: the same, with three axes. Source: Huang et al. 2016, as in the paper's code.
     """
 
-    def __init__(self, rate, **kwargs):
+    def __init__(self, rate, images=0, **kwargs):
         super().__init__(**kwargs)
-        self.rate = rate_of("stochastic_depth", rate)
+        self.rate, self.images = rate_of("stochastic_depth", rate), images
         self.seed_generator = SeedGenerator()
 
     def call(self, inputs, training=None):
         if not training or self.rate == 0:
             return inputs
-        keep = uniform((ops.shape(inputs)[1], 1), seed=self.seed_generator) >= self.rate
+        shape = [ops.shape(inputs)[axis] if axis == self.images else 1 for axis in range(3)]
+        keep = uniform(shape, seed=self.seed_generator) >= self.rate
         return ops.where(keep, inputs * (1 / (1 - self.rate)), ops.cast(0.0, inputs.dtype))
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
+        return {**super().get_config(), "rate": self.rate, "images": self.images}
 
 
 def zoom_matrix(factors, mirrored, size, shifts=None):

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import platform
 import subprocess
@@ -101,6 +100,7 @@ def _fits(name, value, kind):
 
 def device_name():
     """What computes: the GPU's name, or the CPU's and how many cores this process may use."""
+    from .devices import cores
     from .worlds import backend_name
 
     if backend_name() == "tensorflow":
@@ -118,8 +118,7 @@ def device_name():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if names:
         return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU, {cores} core{'s' if cores != 1 else ''} ({_cpu_model()})"
+    return f"CPU, {cores()} core{'s' if cores() != 1 else ''} ({_cpu_model()})"
 
 
 def _cpu_model():

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from . import devices as several
-from . import worlds
+from . import seeds, worlds
 from .checkpoints import Run, held, learning_rate_of
 from .classifier import PRESETS, build_classifier, check_config
 from .evaluation import logits_of, scores
@@ -21,7 +21,7 @@ DIVERGED = 100  # times the loss of a model that knows nothing
 
 def _reseed(model, seed, epoch):
     """Make every random draw of an epoch a function of (seed, epoch), so that a resumed run repeats it."""
-    for place, generator in enumerate(worlds.seed_generators(model)):
+    for place, generator in enumerate(seeds.seed_generators(model)):
         first = np.random.SeedSequence([seed, epoch, place]).generate_state(1)[0] % 2**31
         generator.state.assign(
             np.asarray([first, 0], np.dtype(getattr(generator.state.dtype, "name", generator.state.dtype)))
@@ -167,7 +167,7 @@ def train(
             metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
             jit_compile=jit_compile,
         )
-    several.prepare(model, config, dataset.x_train, precision, strategy)
+    several.prepare(model, config, dataset.x_train, precision, strategy, jit_compile)
     run = Run(model, recipe, folder, identity)
     with folder, stopped_well(run, epochs) as stop_if_asked, worlds.steady_sums():
         folder.need(4 * sum(w.nbytes for w in run.best))  # weights, the best ones, and the optimizer's two for each

@@ -1,65 +1,22 @@
-"""The one place where Keras 2.15 and Keras 3 differ.
+"""The one place where Keras 2.15 and Keras 3 differ; for random draws it is seeds.py.
 
-Everything else in this library is written once. Keras 3 has `keras.ops` and `keras.random`, which run on
-TensorFlow, JAX and torch alike; Keras 2.15 has neither, so the same few names are given by TensorFlow there.
+Everything else in this library is written once. Keras 3 has `keras.ops`, which runs on TensorFlow, JAX and torch
+alike; Keras 2.15 has not, so the same few names are given by TensorFlow there.
 """
 
 import contextlib
 
 import keras
-import numpy as np
 
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
-
-
-def shared_by_devices():
-    """Whether what is built or run now is shared by several devices (see devices.py)."""
-    if backend_name() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync > 1
-
-
-def own_draw(seed):
-    """A seed (2,) of this device's own, where several share a batch: each draws other noise."""
-    if not shared_by_devices():
-        return seed
-    import tensorflow as tf
-
-    context = tf.distribute.get_replica_context()
-    if context is None:  # called for all devices together, not by one of them
-        return seed
-    device = context.replica_id_in_sync_group
-    return seed + tf.cast(tf.stack([0, device * 2**20]), seed.dtype)  # a step draws far less often than that
+# Within a block, tables are (S, B, C), so that no mixing turns them. TensorFlow 2.15 multiplies from the left so slowly
+# that turning takes less time: there they stay (B, S, C).
+PATCHES_FIRST = KERAS_3
 
 
 if KERAS_3:
     from keras import ops
     from keras.ops import custom_gradient
-    from keras.random import randint, uniform
-
-    class SeedGenerator(keras.random.SeedGenerator):
-        """Keras's own, whose state each device keeps for itself where several share a batch.
-
-        Keras declares no way in which devices could agree on a new state, and then refuses to draw.
-        """
-
-        def __init__(self, seed=None, **kwargs):
-            super().__init__(seed, **kwargs)
-            if shared_by_devices():
-                first = np.asarray(self.state)
-                self.state = keras.Variable(
-                    first,
-                    dtype=self.state.dtype,
-                    trainable=False,
-                    aggregation="only_first_replica",
-                    synchronization="on_read",
-                    name="seed_generator_state",
-                )
-
-        def next(self, ordered=True):
-            return own_draw(super().next(ordered))
 
     def backend_name():
         """Name of the library that computes: "tensorflow", "jax" or "torch"."""
@@ -78,34 +35,10 @@ else:
         concatenate=tf.concat,
         mean=tf.reduce_mean,
         right_shift=tf.bitwise.right_shift,
+        rsqrt=tf.math.rsqrt,
         softmax=tf.nn.softmax,
     )
     custom_gradient = tf.custom_gradient
-
-    class SeedGenerator:
-        """Keras 3's seed generator: a state (seed, counter), so that draws depend on nothing else."""
-
-        def __init__(self, seed=None):
-            first = np.random.randint(2**31 - 1) if seed is None else seed
-            self.state = tf.Variable(
-                [first, 0],
-                dtype=tf.int64,
-                trainable=False,
-                name="seed_generator_state",
-                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-                synchronization=tf.VariableSynchronization.ON_READ,
-            )
-
-        def next(self):
-            seed = tf.identity(self.state)
-            self.state.assign_add([0, 1])
-            return own_draw(seed)
-
-    def uniform(shape, minval=0.0, maxval=1.0, dtype="float32", seed=None):
-        return tf.random.stateless_uniform(shape, seed.next(), minval, maxval, dtype)
-
-    def randint(shape, minval, maxval, dtype="int32", seed=None):
-        return tf.random.stateless_uniform(shape, seed.next(), minval, maxval, dtype)
 
     def backend_name():
         """Name of the library that computes: always "tensorflow" in this world."""
@@ -115,28 +48,6 @@ else:
 def sizes(x):
     """The shape of a tensor, as a list: numbers where they are known, else what will be known when it is computed."""
     return [ops.shape(x)[axis] if known is None else known for axis, known in enumerate(x.shape)]
-
-
-def seed_generators(model):
-    """Every `SeedGenerator` in a model, in the order of its layers.
-
-    Keras 2.15 and 3 track sublayers differently, so this walks a layer's own attributes; torch has them in `_modules`.
-    """
-    found, seen = [], set()
-
-    def visit(layer):
-        if id(layer) in seen:
-            return
-        seen.add(id(layer))
-        if isinstance(getattr(layer, "seed_generator", None), SeedGenerator):
-            found.append(layer.seed_generator)
-        for sublayer in (*vars(layer).values(), *vars(layer).get("_modules", {}).values()):
-            if isinstance(sublayer, keras.layers.Layer):
-                visit(sublayer)
-
-    for layer in model.layers:
-        visit(layer)
-    return found
 
 
 def optimizer_variables(model):
@@ -178,7 +89,8 @@ def train_on_batch(model, images, labels):
     """One step of training; returns the batch's own loss and metrics by name.
 
     Some versions of Keras start the metrics anew at each call and some go on with them, so they are reset here.
-    Where several devices share a batch, the step is that of devices.py.
+    Where several devices share a batch, or both halves of it are computed at once, the step is that of devices.py or
+    halves.py.
     """
     if hasattr(model, "shared_step"):
         return model.shared_step(images, labels)

@@ -17,7 +17,7 @@ ELSEWHERE = """
 import json, pathlib
 from importlib.util import find_spec
 
-from mixer_lib import MixerConfig, Recipe, evaluate, load_dataset, load_pretrained, predict, train, worlds
+from mixer_lib import MixerConfig, Recipe, evaluate, load_dataset, load_pretrained, predict, seeds, train
 data = load_dataset("digits")
 config = MixerConfig(32, 8, 1, 8, 4, 8, 10)
 asked = dict(seed=1, recipe=Recipe(batch_size=256))
@@ -39,7 +39,7 @@ guesses = predict(model, data.x_test[:2], k=3)
 found = {"backend": card.versions["backend"], "epochs": card.epochs_run, "half": half.versions["precision"]}
 found |= {"tested": tested["top1"], "published": published.top1, "guesses": len(guesses)}
 found["goes on to the same end"] = figures[0] == figures[1]
-found["generators"] = len(worlds.seed_generators(model))
+found["generators"] = len(seeds.seed_generators(model))
 found |= {"refusals": refusals, "xla": card.versions["xla"], "tensorflow": find_spec("tensorflow") is not None}
 print(json.dumps(found))
 """

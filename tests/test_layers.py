@@ -217,11 +217,12 @@ def test_dropout_works_on_an_odd_number_of_channels(seeded):
 
 
 def test_stochastic_depth_drops_whole_images_and_scales_the_others(seeded):
-    x = random_array(3, 2000, 4)  # patch, image, channel
-    y = np.asarray(StochasticDepth(0.25)(x, training=True))
-    gone = (y == 0).all(axis=(0, 2))
-    assert np.allclose(y[:, ~gone], x[:, ~gone] / 0.75, rtol=1e-6)
-    assert abs(gone.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)
+    x = random_array(2000, 3, 4)  # image, patch, channel
+    for images in (0, 1):
+        y = np.asarray(StochasticDepth(0.25, images)(x.swapaxes(0, images), training=True)).swapaxes(0, images)
+        gone = (y == 0).all(axis=(1, 2))
+        assert np.allclose(y[~gone], x[~gone] / 0.75, rtol=1e-6)
+        assert abs(gone.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)
 
 
 def bits_of(numbers):

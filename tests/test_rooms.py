@@ -25,10 +25,12 @@ FIRST_ROOMS = [
 ]  # no model in them
 ORDER = [
     *FIRST_ROOMS,
+    "seeds",
     "noise",
     "fast_layers",
     "layers",
     "classifier",
+    "halves",
     "devices",
     "optimizers",
     "recipes",
@@ -46,7 +48,17 @@ ORDER = [
     "__main__",
 ]
 # For a reader's own data and machines, hosts, and what can go wrong: whoever reads chapters 1-6 never needs them.
-BESIDE = {"fast_layers", "downloads", "pictures", "devices", "run_folder", "checkpoint_files", "hosts"}
+BESIDE = {
+    "fast_layers",
+    "seeds",
+    "halves",
+    "downloads",
+    "pictures",
+    "devices",
+    "run_folder",
+    "checkpoint_files",
+    "hosts",
+}
 CODE_LINES = 1_680  # of the other rooms above, without blank lines, comments and docstrings
 FILE_LINES = 200
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def main():
-    from mixer_lib import load_dataset, train
+    from mixer_lib import devices, load_dataset, train
     from mixer_lib.variants import VARIANTS
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -28,6 +28,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")
     asked = parser.parse_args()
+    devices.share_cores()
     dataset = load_dataset(asked.dataset, asked.data)
     variant = VARIANTS[asked.variant]
     epochs = asked.epochs or variant.epochs

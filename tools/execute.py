@@ -33,8 +33,9 @@ def quiet_stderr():
 
 def train_here(dataset, epochs, seed):
     """Train, or go on training, into the run's folder; returns that folder."""
-    from mixer_lib import train
+    from mixer_lib import devices, train
 
+    devices.share_cores()  # chapters run in processes of their own
     run_dir = ROOT / "runs" / f"{dataset.name}-{PRESET}-seed{seed}"
     command = f"make execute DATASET={dataset.name} EPOCHS={epochs} SEED={seed}"
     print(f"training {PRESET} on {dataset.name} into {run_dir.relative_to(ROOT)}/", flush=True)

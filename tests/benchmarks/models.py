@@ -2,7 +2,7 @@
 
 import keras
 
-from mixer_lib import adamw, build_classifier
+from mixer_lib import adamw, build_classifier, devices
 from mixer_lib.noise import Augment, Dropout
 
 # stage: what it takes from mixer_lib; each keeps what the one before has
@@ -12,7 +12,8 @@ STAGES = {
     "zoom": "the zoom as matrix products",
     "xla": "XLA compiles the step",
     "masks": "dropout masks from a hash",
-    "mixer_lib": "the library's own layers",
+    "layers": "the library's own layers",
+    "mixer_lib": "both halves of a batch at once",
 }
 
 
@@ -28,14 +29,15 @@ def compiled(stage):
 
 def keras_model(stage, config, images):
     """The classifier of a stage, compiled with the article's optimizer, loss and metrics."""
-    ours = stage == "mixer_lib"
-    model = build_classifier(config, adapt_to=images) if ours else _written_out(stage, config, images)
+    model = build_classifier(config, adapt_to=images) if _has(stage, "layers") else _written_out(stage, config, images)
     model.compile(
         adamw(0.005, 0.0001),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
         jit_compile=compiled(stage),
     )
+    if stage == "mixer_lib":
+        devices.prepare(model, config, images, "float32", strategy=None, jit_compile=True)  # as `train` does
     return model
 
 

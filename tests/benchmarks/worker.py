@@ -98,10 +98,12 @@ def main():
     labels = draw.integers(0, classes, len(images))
     if contender == "torch":  # its Python may have neither Keras nor TensorFlow
         return serve(torch_contender(types.SimpleNamespace(**config), images, labels, batch), sys.stdin, answers)
-    from mixer_lib import MixerConfig, worlds
+    from mixer_lib import MixerConfig, devices, worlds
 
+    if contender == "mixer_lib":
+        devices.share_cores()  # as the processes do that only train
     verbs = keras_contender(contender, MixerConfig(**config), images, labels, batch)
-    with worlds.steady_sums() if contender == "mixer_lib" else contextlib.nullcontext():  # as `train` does
+    with worlds.steady_sums() if contender in ("layers", "mixer_lib") else contextlib.nullcontext():  # as `train` does
         serve(verbs, sys.stdin, answers)
 
 
