@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 from .plots import BLUE, GREEN, GREY, INK, ORANGE, WIDTH
 from .speed import savings, title
 
+LABELS = {"plain": "the article's way", "fast": "this library's"}  # of the paths in `speed.curves`
+
 
 def waterfall(cards):
     """From the article's step down to this library's: one bar for each thing that was changed, in milliseconds.
@@ -29,6 +31,26 @@ def waterfall(cards):
         ax.set_xlim(0, 1.12 * longest)
         ax.set_xlabel(f"milliseconds for a step of {card['batch']} images")
         ax.set_title(title(card), fontsize=10)
+    return figure
+
+
+def curves(found):
+    """Learning curves of both paths: the mean over seeds, and around it the band from the lowest to the highest.
+
+    Args:
+        found: histories of each path, as `speed.curves` gives them.
+    """
+    panels = {"loss": ("training loss", 1), "val_top1": ("validation top-1 (%)", 100)}
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.6))
+    for ax, (column, (heading, unit)) in zip(axes, panels.items(), strict=True):
+        for (path, label), colour, line in zip(LABELS.items(), (GREY, BLUE), ("--", "-"), strict=True):
+            values = unit * found[path][column]  # (seeds, epochs)
+            epochs = found[path]["epoch"][0]
+            ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0)
+            ax.plot(epochs, values.mean(axis=0), color=colour, linestyle=line, label=f"{label}, {len(values)} seeds")
+        ax.set(title=heading, xlabel="epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, labelcolor=INK)
     return figure
 
 

@@ -6,7 +6,11 @@
 import json
 import pathlib
 
+import numpy as np
+
 MEASURED = pathlib.Path(__file__).parent / "measured"
+CURVES = MEASURED / "curves"
+PATHS = ("plain", "fast")
 FIGURES = {"milliseconds_a_step", "images_a_second", "times_as_fast", "share_of_peak"}
 
 
@@ -56,3 +60,29 @@ def table(card, kind="train"):
             f"{row['share_of_peak']:13.1%}"
         )
     return "\n".join(lines)
+
+
+def curves(folder=CURVES):
+    """Histories of short runs by the article's way ("plain") and by `train` ("fast"), one for each seed.
+
+    Returns:
+        {path: (seeds, epochs) structured array with a history's columns}, the seeds in their order; a path that wasn't
+        recorded isn't there.
+    """
+    found = {path: sorted(pathlib.Path(folder).glob(f"{path}-*.csv")) for path in PATHS}
+    return {
+        path: np.stack([np.genfromtxt(file, delimiter=",", names=True) for file in files])
+        for path, files in found.items()
+        if files
+    }
+
+
+def apart(found, column, last=5):
+    """How far both paths end from each other, and how far seeds of one path do: means over the last epochs.
+
+    Returns:
+        (difference of the paths' means, largest distance of two seeds of one path), in the column's unit.
+    """
+    ends = {path: histories[column][:, -last:].mean(axis=1) for path, histories in found.items()}
+    means = [end.mean() for end in ends.values()]
+    return abs(means[0] - means[1]), max(np.ptp(end) for end in ends.values())
