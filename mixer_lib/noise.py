@@ -53,15 +53,14 @@ class Dropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return inputs
         key = randint((2,), 0, 2**31 - 1, dtype="int32", seed=self.seed_generator)
-        shape = [*sizes(inputs)[:-1], -(-inputs.shape[-1] // 2)]
+        length, *others = sizes(inputs)
+        shape = [-(-length // 2), *others]
         places = ops.reshape(ops.arange(math.prod(shape), dtype="int32"), shape)
         bits = scramble(ops.bitwise_xor(places * (0x9E3779B1 - 2**32) + key[0], key[1]))  # two masks' bits in one
         threshold = round(self.rate * 2**15)
         low = ops.bitwise_and(bits, 2**15 - 1) >= threshold
         high = ops.bitwise_and(ops.right_shift(bits, 16), 2**15 - 1) >= threshold
-        keep = ops.concatenate([high, low], axis=-1)
-        if inputs.shape[-1] % 2:
-            keep = keep[..., :-1]
+        keep = ops.concatenate([high, low], axis=0)[:length]
         return ops.where(keep, inputs * (1 / (1 - self.rate)), ops.cast(0.0, inputs.dtype))
 
     def compute_output_shape(self, input_shape):
