@@ -1,5 +1,6 @@
 """The benchmark: it compares the same model, reckons rightly, and leaves a card that chapter 5 can show."""
 
+import csv
 import dataclasses
 import io
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixer_lib import MixerConfig, multiply_adds, plots_speed, speed
+from mixer_lib import MixerConfig, checkpoints, multiply_adds, plots_speed, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
@@ -182,3 +183,58 @@ def test_a_sweep_changes_one_size_at_a_time(monkeypatch):
     rows = bench.sweep(TINY, rounds=1, steps=2)
     assert all(len(changed) <= 1 for changed in seen) and len(seen) == sum(map(len, bench.SWEEPS.values()))
     assert rows["batch"][0] == {"batch": 16, "milliseconds_an_image": round(0.05 / 16 * 1000, 4)}
+
+
+# --- learning curves of both paths ----------------------------------------------------------------
+
+
+def history(top1):
+    rows = [f"{epoch},1.0,0.005,{3 - value},{value},0.5,{2 - value},{value},0.5" for epoch, value in enumerate(top1, 1)]
+    return "\n".join(["epoch,seconds,lr,loss,top1,top5,val_loss,val_top1,val_top5", *rows]) + "\n"
+
+
+@pytest.fixture
+def two_paths(tmp_path):
+    for path, seeds in {"plain": ([0.1, 0.2], [0.1, 0.3]), "fast": ([0.1, 0.2], [0.1, 0.5])}.items():
+        for seed, values in enumerate(seeds):
+            (tmp_path / f"{path}-{seed}.csv").write_text(history(values))
+    return speed.curves(tmp_path)
+
+
+def test_how_far_the_paths_are_apart_is_set_beside_how_far_seeds_are(two_paths, tmp_path):
+    assert two_paths["plain"]["val_top1"].tolist() == [[0.1, 0.2], [0.1, 0.3]]
+    assert speed.apart(two_paths, "val_top1", last=1) == pytest.approx((0.1, 0.3))  # means 0.25 and 0.35
+    assert speed.apart(two_paths, "loss", last=2) == pytest.approx((0.05, 0.15))
+    assert speed.curves(tmp_path / "nowhere") == {}
+
+
+def test_the_figure_has_a_mean_and_a_band_for_each_path(two_paths):
+    losses, accuracies = plots_speed.curves(two_paths).axes
+    assert [line.get_ydata().tolist() for line in accuracies.lines] == [
+        pytest.approx([10, 25]),
+        pytest.approx([10, 35]),
+    ]
+    assert len(losses.collections) == 2 and all("2 seeds" in line.get_label() for line in losses.lines)
+
+
+@pytest.mark.parametrize("path", speed.PATHS)
+def test_both_paths_write_a_history_of_the_same_form_on_the_same_validation_set(path, capsys):
+    import curves
+    from test_training import small_digits
+
+    data = small_digits()
+    text = getattr(curves, path)(TINY, data, seed=0, epochs=2)
+    assert [*csv.DictReader(io.StringIO(text))][1]["epoch"] == "2"
+    head, *rows = [line.split(",") for line in text.splitlines()]
+    assert head == [*checkpoints.HISTORY] and len(rows) == 2
+    shares = np.float64([[row[head.index(key)] for key in ("val_top1", "val_top5")] for row in rows])
+    count = len(data.validation_split()[1][1])
+    assert np.allclose(shares * count, np.round(shares * count))
+
+
+def test_the_recorded_paths_learn_the_same_to_within_what_seeds_differ():
+    found = speed.curves()
+    assert {path: histories.shape for path, histories in found.items()} == {"plain": (3, 15), "fast": (3, 15)}
+    for column in ("loss", "top1", "val_loss", "val_top1", "val_top5"):
+        between_paths, between_seeds = speed.apart(found, column)
+        assert between_paths < between_seeds, column
