@@ -26,6 +26,8 @@ def epochs(histories, columns, smallest=0):
         columns: {name of a column, such as "val_top1": what to write above its panel}.
         smallest: lower end of the axis, in percent.
     """
+    if len(histories) > len(LOOKS):
+        raise ValueError(f"One figure shows {len(LOOKS)} runs at most. Received: {', '.join(histories)}.")
     figure, axes = plt.subplots(1, len(columns), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
     for ax, (column, title) in zip(axes[0], columns.items(), strict=True):
         for (name, history), (colour, line) in zip(histories.items(), LOOKS, strict=False):

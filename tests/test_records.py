@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 from quiet import said
 
-from mixer_lib import PRESETS, RECIPES, RunResult, build_classifier, evaluate, load_dataset, records, train, worlds
+from mixer_lib import (
+    PRESETS,
+    RECIPES,
+    RunResult,
+    build_classifier,
+    evaluate,
+    load_dataset,
+    plots_runs,
+    records,
+    train,
+    worlds,
+)
 from mixer_lib.baselines import GmlpConfig, VitConfig
 from mixer_lib.variants import VARIANTS, WALK, walk
 
@@ -140,3 +151,9 @@ def test_a_published_model_laid_out_is_a_finished_run(tmp_path, monkeypatch):
     assert train("article", load_dataset("digits"), tmp_path / "run", card.epochs_asked, card.seed) == card
     with pytest.raises(FileExistsError):
         record.lay_out(tmp_path / "run", "article-digits")
+
+
+def test_a_figure_of_more_runs_than_can_be_told_apart_is_refused():
+    histories = {f"run {number}": records.history("article") for number in range(7)}
+    with pytest.raises(ValueError, match="One figure shows 6 runs at most. Received: run 0"):
+        plots_runs.epochs(histories, {"val_top1": "validation top-1"})
