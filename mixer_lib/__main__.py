@@ -52,7 +52,8 @@ def main(arguments=None):
             dataset = dataset_from_folder(asked.dataset, size)
         else:
             dataset = load_dataset(asked.dataset, asked.data)
-        share_cores()
+        if arguments is None:  # a process of its own
+            share_cores()
         run_dir = f"{dataset.name}-{asked.preset.replace('/', '-')}-seed{asked.seed}"
         run_dir = asked.run_dir or os.path.join("runs", run_dir)
         card = train(asked.preset, dataset, run_dir, asked.epochs, asked.seed, command=command, **machine)

@@ -104,7 +104,8 @@ def train(
         epochs: how many to train at most.
         seed: decides the first weights, the order of the images, dropout and augmentation.
         recipe: a `Recipe`; that of the preset (or else the article's) if left out.
-        jit_compile: let XLA compile the step; None does so where it pays (`devices.worth_compiling`), on one device.
+        jit_compile: let XLA compile the step; None does so where it pays (`devices.worth_compiling`), on one device. On
+            a CPU, both halves of a batch are then computed at once (`halves.py`).
         name: what to call the run on its card; the preset's name if left out, "custom" for a config.
         command: what to write on the card as the command that reproduces the run.
         precision: "float32", or "mixed_float16" or "mixed_bfloat16": layers compute in half precision; weights, loss
