@@ -34,18 +34,18 @@ def history(name):
 
 def table(names):
     """Lines that set recorded runs side by side; a name without one has a line that says so."""
-    widths = {"parameters": 11, "epochs": 7, "best": 6, "val top-1": 11, "val top-5": 11, "top-1": 9, "top-5": 9}
-    lines = [" " * 22 + "".join(f"{head:>{width}}" for head, width in widths.items())]
+    widths = {"parameters": 11, "epochs": 7, "best": 5, "val top-1": 10, "val top-5": 10, "top-1": 8, "top-5": 8}
+    lines = [" " * 20 + "".join(f"{head:>{width}}" for head, width in widths.items())]
     known = cards()
     for name in names:
         if name not in known:
-            lines.append(f"{name:22}  not recorded")
+            lines.append(f"{name:20}  not recorded")
             continue
         card = known[name]
         counts = [f"{card[key]:,}" for key in ("parameters", "epochs_run", "best_epoch")]
         shares = [f"{card[key]:.2%}" for key in ("val_top1", "val_top5", "top1", "top5")]
         values = zip(counts + shares, widths.values(), strict=True)
-        lines.append(f"{name:22}" + "".join(f"{value:>{width}}" for value, width in values))
+        lines.append(f"{name:20}" + "".join(f"{value:>{width}}" for value, width in values))
     return "\n".join(lines)
 
 
