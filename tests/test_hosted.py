@@ -338,7 +338,9 @@ def test_recorded_runs_are_carried_and_their_histories_with_six_digits(tmp_path)
     assert carried.shorter("1,55.39,0.004999999888241291,3.8793") == "1,55.39,0.005,3.8793"
 
 
-FAKE = """#!{python}
+# The second line hands the file to Python, and is a string to it: a path with spaces can't stand in the first one.
+FAKE = """#!/bin/sh
+"exec" "{python}" "$0" "$@"
 import json, pathlib, sys
 here = pathlib.Path(__file__).parent
 with open(here / "calls", "a") as calls:
