@@ -152,11 +152,11 @@ class MixerBlock(keras.layers.Layer):
         return self.swap(x)  # (B, S, C)
 
     def swap(self, x):
-        """Swap images and patches; where turning takes less time (worlds.py), leave all as it is: (B, S, C)."""
+        """Swap images and patches, where that is faster (worlds.py)."""
         return ops.transpose(x, (1, 0, 2)) if PATCHES_FIRST else x
 
     def mix_tokens(self, x, training=None):
-        """The token-mixing MLP along the patches of a table that is as `swap` leaves it."""
+        """The token-mixing MLP along the patches of what `swap` gives."""
         if PATCHES_FIRST:
             return self.token_mixing.along_first(x, training=training)
         columns = self.token_mixing(ops.transpose(x, (0, 2, 1)), training=training)  # (B, C, S)

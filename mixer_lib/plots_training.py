@@ -13,11 +13,6 @@ TRAINING, VALIDATION, OTHER, CUT = BLUE, ORANGE, GREEN, GREY
 DASHES = (0, (4, 3))  # two curves of one panel differ in their dashes too, not in colour alone
 
 
-def read_history(path):
-    """The columns of a run's history.csv by name, each an array with one value per epoch."""
-    return np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
-
-
 def cuts(history):
     """Numbers of the epochs that begin with a learning rate cut to about half of the one before."""
     lr = history["lr"]
@@ -39,7 +34,7 @@ def learning_curves(history):
     """Loss and accuracy against the epoch, with the cuts of the learning rate and the best epoch marked.
 
     Args:
-        history: as `read_history` gives it; accuracies as fractions.
+        history: as `records.read_history` gives it; accuracies as fractions.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4))
     epochs = history["epoch"]

@@ -20,6 +20,11 @@ def cards():
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(files, key=lambda p: p.stem)}
 
 
+def read_history(path):
+    """The columns of a run's history.csv by name, each an array with one value per epoch."""
+    return np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
+
+
 def history(name):
     """The epochs of a recorded run: one array for each column of its history, by name.
 
@@ -28,7 +33,7 @@ def history(name):
     """
     for folder in FOLDERS:
         if (folder / f"{name}.csv").is_file():
-            return np.atleast_1d(np.genfromtxt(folder / f"{name}.csv", delimiter=",", names=True))
+            return read_history(folder / f"{name}.csv")
     raise ValueError(f"No recorded run has the name {name!r}. Choose one of {', '.join(cards())}.")
 
 

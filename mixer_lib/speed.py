@@ -8,6 +8,8 @@ import pathlib
 
 import numpy as np
 
+from .records import read_history
+
 MEASURED = pathlib.Path(__file__).parent / "measured"
 CURVES = MEASURED / "curves"
 PATHS = ("plain", "fast")
@@ -70,11 +72,7 @@ def curves(folder=CURVES):
         recorded isn't there.
     """
     found = {path: sorted(pathlib.Path(folder).glob(f"{path}-*.csv")) for path in PATHS}
-    return {
-        path: np.stack([np.genfromtxt(file, delimiter=",", names=True) for file in files])
-        for path, files in found.items()
-        if files
-    }
+    return {path: np.stack([read_history(file) for file in files]) for path, files in found.items() if files}
 
 
 def apart(found, column, last=5):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mixer_lib import Augment, MixerBlock, MlpBlock, Patches, noise
+from mixer_lib import Augment, MixerBlock, MlpBlock, Patches, layers, noise
 from mixer_lib.noise import Dropout, StochasticDepth, scramble
 
 
@@ -68,8 +68,10 @@ def mlp(x, layer):
     return gelu(x @ w1 + b1) @ w2 + b2
 
 
+@pytest.mark.parametrize("patches_first", [True, False])
 @pytest.mark.parametrize("shared_norm", [True, False])
-def test_a_mixer_block_equals_its_formula_in_numpy(shared_norm):
+def test_a_mixer_block_equals_its_formula_in_numpy(shared_norm, patches_first, monkeypatch):
+    monkeypatch.setattr(layers, "PATCHES_FIRST", patches_first)  # the table's order within a block: either will do
     x = random_array(3, 8, 6)
     block = MixerBlock(5, 9, dropout=0.3, shared_norm=shared_norm)
     block(x)
