@@ -4,7 +4,7 @@
 
 `plain` is the article's model the article's way (Keras's layers, its augmentation, `fit`), `fast` is `train`. Each seed
 gives mixer_lib/measured/curves/<path>-<seed>.csv, in the form of a run's history, and curves.json beside it says on
-what they were made.
+what each was made.
 """
 
 import argparse
@@ -80,7 +80,10 @@ def main():
     for seed in asked.seeds:
         history = {"plain": plain, "fast": fast}[asked.path](PRESETS["article"], dataset, seed, asked.epochs)
         (folder / f"{asked.path}-{seed}.csv").write_text(history, encoding="utf-8")
-        (folder / "curves.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        cards = folder / "curves.json"
+        known = json.loads(cards.read_text(encoding="utf-8")) if cards.is_file() else {}
+        known[f"{asked.path}-{seed}"] = card
+        cards.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
