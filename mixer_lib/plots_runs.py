@@ -42,6 +42,29 @@ def epochs(histories, columns, smallest=0):
     return figure
 
 
+def dots(runs, columns, line=None):
+    """One accuracy of several runs: a row for each run, in it a point for each column of their cards.
+
+    Args:
+        runs: {what to write before the row: card, as `records.cards` gives it}, from the top.
+        columns: {key of a card, such as "val_top5": name}, two at most.
+        line: (accuracy, name) of a dashed line to compare with.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.42 * len(runs) + 1.3))
+    places = range(len(runs))
+    looks = ({"color": ORANGE, "fillstyle": "none", "marker": "D"}, {"color": BLUE, "marker": "o"})
+    for (key, name), look in zip(columns.items(), looks, strict=False):
+        ax.plot([100 * card[key] for card in runs.values()], places, linestyle="none", markersize=8, label=name, **look)
+    if line:
+        ax.axvline(100 * line[0], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=line[1])
+    ax.set_yticks(places, list(runs))
+    ax.set_ylim(len(runs) - 0.5, -0.5)
+    ax.set_xlabel("accuracy (%)")
+    ax.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, labelcolor=INK)
+    return figure
+
+
 def lines(x, curves, xlabel, ylabel, marks=None, dots=None, lowest=0):
     """Curves over one axis.
 

@@ -157,3 +157,13 @@ def test_a_figure_of_more_runs_than_can_be_told_apart_is_refused():
     histories = {f"run {number}": records.history("article") for number in range(7)}
     with pytest.raises(ValueError, match="One figure shows 6 runs at most. Received: run 0"):
         plots_runs.epochs(histories, {"val_top1": "validation top-1"})
+
+
+def test_the_figure_of_dots_has_a_point_for_each_run_and_column():
+    runs = {"the first": {"val_top5": 0.5, "top5": 0.625}, "the second": {"val_top5": 0.25, "top5": 0.75}}
+    ax = plots_runs.dots(runs, {"val_top5": "validation", "top5": "test"}, line=(0.7, "claimed")).axes[0]
+    validation, test, claimed = ax.lines
+    assert (list(validation.get_xdata()), list(test.get_xdata())) == ([50, 25], [62.5, 75])
+    assert list(test.get_ydata()) == [0, 1] and ax.yaxis_inverted()  # the first on top
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["the first", "the second"]
+    assert claimed.get_xdata()[0] == pytest.approx(70) and claimed.get_label() == "claimed"
