@@ -25,7 +25,7 @@ from test_machinery import executed, notebook, stream
 import book
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ("environment", "interpreters", "options", "chapters", "verbs")
+TOOLS = ("environment", "interpreters", "options", "chapters", "stamps", "verbs")
 
 VERB = """
 from chapters import BUILD, run_chapters
@@ -418,15 +418,14 @@ def done_by(verb, clone, env=None):
 
 
 def test_make_publish_killed_at_any_moment_leaves_whole_chapters_and_works_afterwards(clone):
-    for name in ("publish", "stamps"):
-        shutil.copy(ROOT / "tools" / f"{name}.py", clone / "tools")
+    shutil.copy(ROOT / "tools" / "publish.py", clone / "tools")
     (clone / "mixer_lib").mkdir()
     run = clone / "_build" / "full" / "executed"
     run.mkdir(parents=True)
     paths = [clone / "notebooks" / "01_waits.ipynb", clone / "notebooks" / "02_second.ipynb"]
     for path in paths:
         nbformat.write(notebook("print(1)"), path)
-        nbformat.write(executed(nbformat.read(path, 4), stream("1\n")), run / path.name)
+        nbformat.write(executed(nbformat.read(path, 4), stream("1\n"), root=clone), run / path.name)
     for lines in (1, 2, 3, 4):
         kill_after(lines, "publish", clone)
         first, second = map(has_outputs, paths)  # each can be read, and is the old one or the new one

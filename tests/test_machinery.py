@@ -212,8 +212,8 @@ def test_a_chapter_finds_mixer_lib_from_anywhere(chapter, tmp_path):
 # publishing and stamps
 
 
-def executed(current, *outputs):
-    """`current` as papermill would have left it, with these outputs in its last cell."""
+def executed(current, *outputs, root=ROOT):
+    """`current` as a run on the library in `root` would have left it, with these outputs in its last cell."""
     done = copy.deepcopy(current)
     injected = nbformat.v4.new_code_cell('profile = "full"', metadata={"tags": ["injected-parameters"]})
     done.cells.insert(2, injected)
@@ -223,6 +223,7 @@ def executed(current, *outputs):
         cell.metadata["execution"] = {"iopub.status.busy": "now"}
     done.cells[-1].outputs = list(outputs)
     done.metadata["papermill"] = {"input_path": "/home/someone/x.ipynb"}
+    done.metadata[stamps.KEY] = {"library": stamps.library_hash(root)}
     return done
 
 
@@ -259,6 +260,15 @@ def test_prose_may_change_after_the_run_and_code_may_not():
     current.cells[-1].source = "print(2)"
     with pytest.raises(chapters.ChapterFailed, match="code has changed"):
         publish.publishable(current, done)
+
+
+def test_a_run_on_another_library_than_the_one_here_is_never_published(chapter, tmp_path, monkeypatch):
+    path = chapter("print(1)")
+    done = nbformat.read(chapters.run_chapter(path, "fast", {}, build=tmp_path / "build"), 4)
+    publish.publishable(nbformat.read(path, 4), done)
+    monkeypatch.setattr(publish, "library_hash", lambda: "that of a library with a change")
+    with pytest.raises(chapters.ChapterFailed, match="mixer_lib has changed since it was run"):
+        publish.publishable(nbformat.read(path, 4), done)
 
 
 def test_a_run_with_other_settings_than_the_page_shows_is_never_published():

@@ -13,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
+from stamps import KEY, library_hash
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
@@ -88,6 +90,7 @@ def run_chapter(source, profile, parameters, build=BUILD):
     for name in SHELL_SETTINGS:
         os.environ.pop(name, None)
     os.environ["PYTHONPATH"] = str(ROOT)
+    library = library_hash()
     try:
         papermill.execute_notebook(
             str(source),
@@ -101,9 +104,12 @@ def run_chapter(source, profile, parameters, build=BUILD):
         )
     except Exception as error:  # whatever stopped the chapter, the reader wants the cell and the reason
         raise ChapterFailed(report(source.stem, output, error)) from None
-    cell = failing_cell(nbformat.read(output, as_version=4))
+    ran = nbformat.read(output, as_version=4)
+    cell = failing_cell(ran)
     if cell:  # a kernel that died can leave cells that never ran, without an error
         raise ChapterFailed(report(source.stem, output, "this cell did not run: the kernel died"))
+    ran.metadata[KEY] = {**ran.metadata.get(KEY, {}), "library": library}  # `make publish` asks for it
+    nbformat.write(ran, output)
     final = done / source.name
     shutil.move(str(output), str(final))
     return final

@@ -1,8 +1,8 @@
 """Write the chapters of the last `make execute` back to notebooks/ (`make publish`, for maintainers).
 
 Prose is taken from notebooks/ as it is now, outputs from the run. Refused: a run with other settings than
-the page shows, a chapter whose code has changed since it was run, an error output, a cell that did not run,
-a path of this machine in an output.
+the page shows, a chapter whose code has changed since it was run, or mixer_lib has, an error output, a cell that did
+not run, a path of this machine in an output.
 """
 
 import ast
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 from chapters import BUILD, NOTEBOOKS, ROOT, ChapterFailed, chapter_paths, failing_cell, stop
-from stamps import KEY, cells_hash, stamp
+from stamps import KEY, cells_hash, library_hash, stamp
 from verbs import run, write_whole
 
 # papermill's and the kernel's traces: times, execution states, the notebook's own run record
@@ -46,6 +46,8 @@ def merge(current, executed):
     executed = without_injected(executed)
     if cells_hash(current) != cells_hash(executed):
         raise ChapterFailed("its code has changed since it was run: run `make execute` again")
+    if executed.metadata.get(KEY, {}).get("library") != library_hash():
+        raise ChapterFailed("mixer_lib has changed since it was run: run `make execute` again")
     cell = failing_cell(executed)
     if cell:
         raise ChapterFailed(f"cell {cell[0]} failed or did not run")
