@@ -1,52 +1,61 @@
-"""MLP-Mixer for image classification: one room per idea, in the order of the book.
+"""MLP-Mixer for image classification.
 
-data -> layers -> classifier -> training -> evaluation -> results; optimizers beside training.
+The core, in the order of the book: data, augmentation, layers, classifier, training (optimizers beside it), evaluation.
 """
 
-import logging
-import os
-import warnings
+import importlib
+import importlib.util
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: no log lines about the machine
-warnings.filterwarnings("ignore", message="[\\s\\S]*TensorFlow Addons", category=UserWarning)  # its end-of-life notice
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hints about its own speed would land in a chapter's output
+from .quiet import import_tensorflow_quietly
+from .registration import register_with_keras
+from .requirements import check_backend, check_versions
+from .version import VERSION as __version__  # noqa: F401 (for its readers)
 
-from .hosts import refuse_old_versions  # noqa: E402
+check_versions()
+import_tensorflow_quietly()
+register_with_keras()
 
-refuse_old_versions()  # before anything else is imported: an old Keras would fail with less to say
+# Each public name and where it is defined; imported when it is first used, so that `--help` needn't wait for Keras.
+_DEFINED_IN = {
+    "PRESETS": "classifier",
+    "RECIPES": "recipe",
+    "Augment": "augmentation",
+    "ChapterSettings": "notebook.settings",
+    "Dataset": "data",
+    "MixerBlock": "layers",
+    "MixerConfig": "classifier",
+    "MlpBlock": "layers",
+    "Patches": "layers",
+    "Recipe": "recipe",
+    "RunResult": "runs.card",
+    "adamw": "optimizers",
+    "build_classifier": "classifier",
+    "chapter_settings": "notebook.settings",
+    "dataset_from_folder": "data",
+    "evaluate": "evaluation",
+    "export": "exports.export",
+    "find_duplicates": "pictures.duplicates",
+    "load_dataset": "data",
+    "load_pretrained": "models.pretrained",
+    "load_run": "models.pretrained",
+    "multiply_adds": "classifier",
+    "predict": "evaluation",
+    "train": "training",
+}
+__all__ = list(_DEFINED_IN)
 
-from .classifier import PRESETS, MixerConfig, build_classifier, multiply_adds  # noqa: E402
-from .data import Dataset, load_dataset  # noqa: E402
-from .evaluation import evaluate, predict  # noqa: E402
-from .layers import MixerBlock, MlpBlock, Patches  # noqa: E402
-from .noise import Augment  # noqa: E402
-from .optimizers import adamw  # noqa: E402
-from .pictures import dataset_from_folder  # noqa: E402
-from .recipes import RECIPES, Recipe  # noqa: E402
-from .results import RunResult, load_pretrained  # noqa: E402
-from .settings import ChapterSettings, chapter_settings  # noqa: E402
-from .training import train  # noqa: E402
 
-__all__ = [
-    "PRESETS",
-    "RECIPES",
-    "Augment",
-    "ChapterSettings",
-    "Dataset",
-    "MixerBlock",
-    "MixerConfig",
-    "MlpBlock",
-    "Patches",
-    "Recipe",
-    "RunResult",
-    "adamw",
-    "build_classifier",
-    "chapter_settings",
-    "dataset_from_folder",
-    "evaluate",
-    "load_dataset",
-    "load_pretrained",
-    "multiply_adds",
-    "predict",
-    "train",
-]
+def __getattr__(name):
+    if name in _DEFINED_IN:
+        check_backend()
+        value = getattr(importlib.import_module(f".{_DEFINED_IN[name]}", __name__), name)
+    elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+        value = importlib.import_module(f".{name}", __name__)  # mixer_lib.figures, without an import of its own
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,21 +1,27 @@
-"""Judge a model: loss, top-1 and top-5 on labelled images, and the best guesses for any picture."""
+"""Evaluate a model and predict with it: loss, top-1, top-5, and the best guesses for any picture."""
 
 import numbers
-import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .pictures import PICTURE_SUFFIXES, read_picture
+from .checks.evaluated import check_model, check_outputs, class_numbers, names_of_classes
+from .compat import refresh_normalization
+from .pictures.read import to_images
 
-BATCH = 500
+if TYPE_CHECKING:
+    import keras
+
+BATCH, USUAL_K = 500, 5
 
 
-def logits_of(model, images, batch_size=BATCH):
-    """(N, num_classes) float32 logits; the last batch is filled up, so that one compiled shape serves all.
+def compute_logits(model, images, batch_size=BATCH):
+    """(N, num_classes) float32 logits, which the batch size changes by about 1e-5 of the largest.
 
-    Another batch size, or a picture by itself, gives the same to about 1e-5 of the largest logit: sums are taken in
-    another order.
+    The last batch is padded, so that one compiled shape serves all.
     """
+    refresh_normalization(model)
     parts = []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
@@ -27,101 +33,90 @@ def logits_of(model, images, batch_size=BATCH):
     return np.concatenate(parts)
 
 
-def scores(logits, labels):
-    """Mean cross-entropy, top-1 and top-5 of (N, num_classes) logits against (N,) labels."""
+def rank_of_right(logits, labels):
+    """(N,) how many classes are ahead of the right one, 0 for a hit, from (N, num_classes) logits and (N,) labels.
+
+    A tie is no hit: a class of the same logit is ahead of the right one. With a logit that is not finite, all are.
+    """
+    logits = np.asarray(logits)
+    right = logits[np.arange(len(labels)), labels]
+    rank = (logits >= right[:, None]).sum(axis=1) - 1  # the right class itself is among them
+    return np.where(np.isfinite(logits).all(axis=1), rank, logits.shape[1])
+
+
+def score_logits(logits, labels):
+    """Mean cross-entropy, top-1 and top-5 of (N, num_classes) logits against (N,) labels; see `rank_of_right`."""
     logits = np.asarray(logits, "float64")
     right = logits[np.arange(len(labels)), labels]
     largest = logits.max(axis=1)
-    with np.errstate(invalid="ignore"):  # logits that are no numbers give a loss that is none
+    with np.errstate(invalid="ignore"):  # logits that are NaN give a loss that is NaN
         loss = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)) - right
-    better = (logits > right[:, None]).sum(axis=1)  # how many classes were preferred to the right one
-    finite = np.isfinite(logits).all(axis=1)  # NaN compares as false: it must not count as a hit
+    rank = rank_of_right(logits, labels)
     return {
         "loss": float(loss.mean()),
-        "top1": float(((better < 1) & finite).mean()),
-        "top5": float(((better < 5) & finite).mean()),
+        "top1": float((rank < 1).mean()),
+        "top5": float((rank < min(5, logits.shape[1])).mean()),
     }
 
 
-def evaluate(model, images, labels):
+def evaluate(model: "keras.Model", images: Any, labels: Any) -> dict[str, float]:
     """Loss, top-1 and top-5 of a model.
 
     Args:
         model: a classifier that gives logits.
-        images: (N, H, W, 3), 0-255.
-        labels: (N,) class numbers.
+        images: (N, H, W, 3), 0-255; or what `predict` takes.
+        labels: (N,) class numbers, also as whole floats, a column or one-hot rows.
 
-    Returns:
-        {"loss": mean cross-entropy in nats, "top1": fraction, "top5": fraction}.
-
-    Raises:
-        ValueError: if there are no images, or not one label for each.
+    Returns {"loss": mean cross-entropy in nats, "top1": fraction, "top5": fraction}; a tie is no hit. Raises
+    ValueError if there are no images, or not one label for each, or a label that the model has no class for. Warns
+    unless values are 0-255.
     """
-    labels = np.asarray(labels).reshape(-1)
-    if len(images) == 0 or len(images) != len(labels):
-        raise ValueError(
-            f"evaluate needs images and one label for each. Received: {len(images)} images and {len(labels)} labels."
-        )
-    classes = model.output_shape[-1]
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
-            f"Labels must be from 0 to {classes - 1} for this model of {classes} classes. "
-            f"Received labels from {labels.min()} to {labels.max()}: is this the data set the model was made for?"
-        )
-    return scores(logits_of(model, images), labels)
+    check_model(model)
+    images, _ = to_images(images, model.input_shape[1])
+    labels = class_numbers(labels, len(images), model.output_shape[-1])
+    return score_logits(check_outputs(compute_logits(model, images)), labels)
 
 
-def probabilities(logits):
-    """Softmax along the last axis."""
+def softmax(logits):
+    """Probabilities from logits, along the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def _as_images(images, side):
-    """An array (N, H, W, 3) and a name for each picture."""
-    if isinstance(images, (str, pathlib.Path)):
-        path = pathlib.Path(images)
-        if path.is_dir():
-            images = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-            if not images:
-                raise ValueError(f"{path} holds no pictures: {', '.join(sorted(PICTURE_SUFFIXES))} are read.")
-        else:
-            images = [path]
-    if isinstance(images, (list, tuple)) and images and isinstance(images[0], (str, pathlib.Path)):
-        return np.stack([read_picture(path, side) for path in images])
-    array = np.asarray(images)
-    if array.ndim == 3:
-        array = array[None]
-    if array.ndim != 4 or array.shape[1:] != (side, side, 3) or len(array) == 0:
-        raise ValueError(
-            f"predict takes pictures as an array (N, {side}, {side}, 3) with values 0-255, a file, a list of files, or "
-            f"a folder of them. Received: an array of shape {array.shape}."
-        )
-    return array
+class Prediction(list):
+    """The (class, probability) pairs of one picture, and the `file` it was read from, None for an array."""
+
+    file = None
 
 
-def predict(model, images, k=5, class_names=None):
+def predict(
+    model: "keras.Model", images: Any, k: int = USUAL_K, class_names: Sequence | None = None
+) -> list[Prediction]:
     """The k most probable classes for each picture.
 
     Args:
         model: a classifier that gives logits.
-        images: (N, H, W, 3) or (H, W, 3), 0-255; or a picture file, a list of them, or a folder. Files are cut to
-            their central square and resized.
-        k: how many classes to give.
+        images: (N, H, W, 3) or (H, W, 3), 0-255; or a picture file or PIL image, a list of them, or a folder. These are
+            cropped to their central square and resized.
+        k: how many classes to give; the usual 5 means all where a model has fewer.
         class_names: names to give instead of class numbers.
 
-    Returns:
-        For each picture a list of k pairs (class, probability), most probable first.
-
-    Raises:
-        ValueError: if k is not from 1 to the number of classes, or a picture can't be read.
+    Returns for each picture a list of k pairs (class, probability), most probable first, whose `file` is where the
+    picture was read from. Raises ValueError if k is not from 1 to the number of classes, a picture can't be read or
+    holds NaN or infinity; warns of values that are not 0-255, and of what in a folder is no picture.
     """
+    check_model(model)
     classes = model.output_shape[-1]
+    k = min(k, classes) if type(k) is int and k == USUAL_K else k
     if isinstance(k, bool) or not isinstance(k, numbers.Integral) or not 1 <= k <= classes:
         raise ValueError(f"k must be a whole number from 1 to {classes}, the number of classes. Received: {k!r}.")
-    names = range(classes) if class_names is None else class_names
-    if len(names) != classes:
-        raise ValueError(f"class_names must name all {classes} classes. Received: {len(names)} names.")
-    chances = probabilities(logits_of(model, _as_images(images, model.input_shape[1])))
-    best = np.argsort(-chances, axis=1, kind="stable")[:, :k]
-    return [[(names[c], float(row[c])) for c in order] for order, row in zip(best, chances, strict=True)]
+    names = range(classes) if class_names is None else names_of_classes(class_names, classes)
+    images, files = to_images(images, model.input_shape[1])
+    probabilities = softmax(check_outputs(compute_logits(model, images), finite=True))
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    found = [
+        Prediction((names[c], float(row[c])) for c in order) for order, row in zip(best, probabilities, strict=True)
+    ]
+    for prediction, file in zip(found, files, strict=True):
+        prediction.file = file
+    return found

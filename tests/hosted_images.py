@@ -13,12 +13,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from environment import one_at_a_time
-from interpreters import find_python
+from filelock import FileLock
+
+from tools.setup.interpreters import find_python
 
 ROOT = Path(__file__).resolve().parent.parent
 # What decides a result has the hosts' own versions; the others are there in any version that fits.
-BESIDE = ["h5py", "matplotlib", "pillow", "requests", "scikit-learn", "tqdm", "ipykernel", "papermill", "setuptools"]
+BESIDE = ["h5py", "matplotlib", "pillow", "scikit-learn", "tqdm", "ipykernel", "papermill", "setuptools"]
+BESIDE += ["filelock", "packaging", "pooch"]
 PACKAGES = {
     "hosts": ["tensorflow-cpu==2.20.0", "keras==3.13.2", "numpy==2.1.3", *BESIDE],
     "jax": ["jax==0.12.0.1", "keras==3.15.0", *BESIDE],
@@ -34,7 +36,7 @@ def image(version, kind="hosts"):
     folder = ROOT / ".venv" / f"{kind}-{version}"
     folder.parent.mkdir(exist_ok=True)
     wanted = hashlib.sha256(" ".join(PACKAGES[kind]).encode()).hexdigest()
-    with one_at_a_time(folder.parent / f"{folder.name}.lock"):
+    with FileLock(folder.parent / f"{folder.name}.lock"):
         stamp = folder / "stamp"
         if not stamp.is_file() or stamp.read_text() != wanted:
             shutil.rmtree(folder, ignore_errors=True)

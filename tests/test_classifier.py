@@ -1,60 +1,38 @@
 """The classifier: its sizes, the article's model on the same weights, determinism, saving."""
 
 import dataclasses
-import itertools
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import TINY, TINY_PAPER, count_parameters, random_images, randomize
 
-from mixer_lib import PRESETS, MixerConfig, build_classifier, multiply_adds
-
-TINY = MixerConfig(
-    image_size=8,
-    patch_size=2,
-    num_blocks=2,
-    hidden_dim=6,
-    tokens_mlp_dim=5,
-    channels_mlp_dim=7,
-    num_classes=3,
-)
-TINY_PAPER = dataclasses.replace(
-    TINY, shared_norm=False, pre_head_norm=True, stochastic_depth=0.1, zero_head=True, dropout=0.0
-)
-
-
-def pictures(count, side, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3)).astype("uint8")
-
-
-def refill(model, seed=1):
-    """Random values in every trainable weight, so that biases and norms have a say."""
-    draw = np.random.default_rng(seed)
-    for weight in model.trainable_weights:
-        weight.assign(draw.normal(scale=0.2, size=weight.shape).astype("float32"))
+from mixer_lib import PRESETS, RECIPES, MixerConfig, build_classifier, multiply_adds
+from mixer_lib.compat import reseed, seed_generators
 
 
 @pytest.fixture(scope="module")
 def article():
     keras.utils.set_random_seed(0)
-    model = build_classifier("article", adapt_to=pictures(50, 32))
-    refill(model)
-    return model
+    return randomize(build_classifier("article", adapt_to=random_images(50, 32)), scale=0.2)
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    model = build_classifier(TINY, adapt_to=pictures(20, 8))
-    refill(model)
-    return model
+    return randomize(build_classifier(TINY, adapt_to=random_images(20)))
+
+
+@pytest.fixture(scope="module")
+def tiny_paper():
+    return build_classifier(TINY_PAPER, adapt_to=random_images(20))
 
 
 # --- sizes ----------------------------------------------------------------------------------------
 
 
 def test_the_article_has_119780_trainable_parameters_and_119787_in_all(article):
-    assert sum(int(np.prod(w.shape)) for w in article.trainable_weights) == 119_780
+    assert count_parameters(article) == 119_780
     assert article.count_params() == 119_787
 
 
@@ -69,10 +47,9 @@ def parameters(config):
     return embed + config.num_blocks * (tokens + channels + norms) + head
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_PAPER], ids=["article-like", "paper-like"])
-def test_a_built_model_has_as_many_parameters_as_are_counted_on_paper(config):
-    model = build_classifier(config)
-    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == parameters(config)
+def test_a_built_model_has_as_many_parameters_as_are_counted_on_paper(tiny, tiny_paper):
+    assert count_parameters(tiny) == parameters(TINY)
+    assert count_parameters(tiny_paper) == parameters(TINY_PAPER)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +80,15 @@ def test_the_paper_s_presets_have_the_sizes_of_its_table_1():
     for preset, sizes in rows.items():
         assert tuple(getattr(PRESETS[preset], name) for name in names) == sizes, preset
         assert (PRESETS[preset].image_size, PRESETS[preset].num_classes) == (224, 1000)
+
+
+def test_a_preset_is_a_model_and_the_name_of_its_recipe():
+    assert {name: preset.recipe for name, preset in PRESETS.items() if preset.recipe != "article"} == {
+        "article-plus": "article-plus"
+    }
+    for preset in PRESETS.values():
+        assert preset.recipe in RECIPES and type(preset.model) is MixerConfig
+        assert dataclasses.asdict(preset) == {**dataclasses.asdict(preset.model), "recipe": preset.recipe}
 
 
 def test_the_article_needs_8794624_multiply_adds_for_an_image():
@@ -150,21 +136,21 @@ def built_the_article_s_way(model, config):
 
 
 def test_on_the_same_weights_the_article_s_model_gives_the_same_logits(article):
-    images = pictures(16, 32, seed=2)
+    images = random_images(16, 32, seed=2)
     expected = built_the_article_s_way(article, PRESETS["article"])(images)
     assert np.abs(expected).max() > 0.5
     assert np.abs(np.asarray(article(images)) - expected).max() < 2e-5 * max(1, np.abs(expected).max())
 
 
-def test_the_layers_have_the_names_that_the_chapters_use(article):
+def test_the_layers_have_the_names_that_the_chapters_use(article, tiny_paper):
     blocks = [f"block_{i}" for i in range(4)]
     expected = ["images", "normalize", "augment", "patches", "embed", *blocks, "pool", "head_dropout", "head"]
     assert [layer.name for layer in article.layers] == expected
-    assert "pre_head_norm" in [layer.name for layer in build_classifier(TINY_PAPER).layers]
+    assert "pre_head_norm" in [layer.name for layer in tiny_paper.layers]
 
 
 def test_colours_are_normalized_by_the_training_set_s_mean_and_variance(article):
-    images = pictures(50, 32)
+    images = random_images(50, 32)
     layer = article.get_layer("normalize")
     assert np.allclose(np.ravel(layer.mean), images.mean(axis=(0, 1, 2)), rtol=1e-6)
     assert np.allclose(np.ravel(layer.variance), images.var(axis=(0, 1, 2)), rtol=1e-6)
@@ -173,10 +159,10 @@ def test_colours_are_normalized_by_the_training_set_s_mean_and_variance(article)
     assert np.abs(normal.std(axis=(0, 1, 2)) - 1).max() < 1e-4
 
 
-def test_a_zero_head_gives_zero_logits_at_first_and_a_glorot_head_does_not():
-    images = pictures(2, 8)
-    assert np.all(np.asarray(build_classifier(TINY_PAPER)(images)) == 0)
-    assert np.any(np.asarray(build_classifier(TINY)(images)) != 0)
+def test_a_zero_head_gives_zero_logits_at_first_and_a_glorot_head_does_not(tiny_paper):
+    assert np.all(np.asarray(tiny_paper(random_images(2))) == 0)
+    assert np.any(tiny_paper.get_layer("embed").get_weights()[0] != 0)
+    assert np.any(np.asarray(build_classifier(dataclasses.replace(TINY_PAPER, zero_head=False))(random_images(2))) != 0)
 
 
 def test_stochastic_depth_grows_linearly_from_the_first_block_to_the_last():
@@ -190,7 +176,7 @@ def test_stochastic_depth_grows_linearly_from_the_first_block_to_the_last():
 
 
 def test_plain_calls_and_predict_are_deterministic(tiny):
-    images = pictures(5, 8)
+    images = random_images(5)
     first, second = np.asarray(tiny(images)), np.asarray(tiny(images))
     assert np.array_equal(first, second)
     assert np.array_equal(first, np.asarray(tiny(images, training=False)))
@@ -200,14 +186,25 @@ def test_plain_calls_and_predict_are_deterministic(tiny):
 
 
 def test_training_adds_noise_that_differs_from_call_to_call(tiny):
-    images = pictures(5, 8)
+    images = random_images(5)
     first, second = (np.asarray(tiny(images, training=True)) for _ in range(2))
     assert np.abs(first - second).max() > 1e-3
     assert np.abs(first - np.asarray(tiny(images))).max() > 1e-3
 
 
+def test_every_layer_that_draws_is_found_to_be_reseeded(article):
+    found = seed_generators(article)
+    assert len(found) == 2 + 4 * 4  # augmentation, the head's dropout, and four in each of the four blocks
+    images = random_images(5, 32)
+    reseed(article, 1, 1)
+    first, other = (np.asarray(article(images, training=True)) for _ in range(2))
+    reseed(article, 1, 1)
+    assert np.array_equal(np.asarray(article(images, training=True)), first)
+    assert not np.array_equal(first, other)
+
+
 def test_uint8_and_float_images_give_equal_logits(tiny):
-    images = pictures(5, 8)
+    images = random_images(5)
     assert np.array_equal(np.asarray(tiny(images)), np.asarray(tiny(images.astype("float32"))))
 
 
@@ -216,63 +213,31 @@ def test_a_model_with_any_number_of_patches_trains(patches):
     side, size = patches
     config = dataclasses.replace(TINY, image_size=side, patch_size=size, hidden_dim=5)
     model = build_classifier(config)
-    assert np.isfinite(np.asarray(model(pictures(2, side), training=True))).all()
+    assert np.isfinite(np.asarray(model(random_images(2, side), training=True))).all()
 
 
 # --- saving ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_PAPER], ids=["article-like", "paper-like"])
-def test_saved_weights_load_into_a_new_model_exactly(tmp_path, config):
-    model, images = build_classifier(config, adapt_to=pictures(20, 8)), pictures(4, 8)
-    refill(model)
+def test_saved_weights_and_a_saved_model_load_exactly(tmp_path, config):
+    model, images = randomize(build_classifier(config, adapt_to=random_images(20)), seed=2), random_images(4)
+    logits = np.asarray(model(images))
     model.save_weights(tmp_path / "m.weights.h5")
     other = build_classifier(config)
-    assert not np.array_equal(np.asarray(other(images)), np.asarray(model(images)))
+    assert not np.array_equal(np.asarray(other(images)), logits)
     other.load_weights(tmp_path / "m.weights.h5")
-    assert np.array_equal(np.asarray(other(images)), np.asarray(model(images)))
+    assert np.array_equal(np.asarray(other(images)), logits)
 
-
-@pytest.mark.parametrize("config", [TINY, TINY_PAPER], ids=["article-like", "paper-like"])
-def test_a_whole_saved_model_loads_exactly(tmp_path, config):
-    model, images = build_classifier(config, adapt_to=pictures(20, 8)), pictures(4, 8)
-    refill(model)
     model.save(tmp_path / "m.keras")
     other = keras.models.load_model(tmp_path / "m.keras")
-    assert np.array_equal(np.asarray(other(images)), np.asarray(model(images)))
+    assert np.array_equal(np.asarray(other(images)), logits)
     assert [layer.name for layer in other.layers] == [layer.name for layer in model.layers]
-    for name in ("block_0", "block_1", "augment", "patches"):
+    for name in ("block_0", "block_1", "augment", "patches", "head_dropout"):
         assert other.get_layer(name).get_config() == model.get_layer(name).get_config()
 
 
-# --- configurations -------------------------------------------------------------------------------
-
-
-WHOLE = (
-    "image_size",
-    "patch_size",
-    "num_blocks",
-    "hidden_dim",
-    "tokens_mlp_dim",
-    "channels_mlp_dim",
-    "num_classes",
-)
-BAD = [
-    *itertools.product(WHOLE, (0, -1, 2.0, "8", True, None)),
-    *itertools.product(("dropout", "stochastic_depth"), (-0.1, 1, 1.5, "0.2", True, None, float("nan"))),
-    *itertools.product(("shared_norm", "pre_head_norm", "zero_head"), (0, 1, "yes", None)),
-]
-
-
-@pytest.mark.parametrize(("field", "value"), BAD)
-def test_a_config_refuses_a_bad_value_by_field_and_value(field, value):
-    with pytest.raises(ValueError, match=f"^{field} must be .*Received: {value!r}"):
-        MixerConfig(**{field: value})
-
-
-def test_a_config_refuses_patches_that_do_not_fit_and_names_those_that_do():
-    with pytest.raises(ValueError, match=r"image_size=32, patch_size=5.*\[1, 2, 4, 8, 16, 32\]"):
-        MixerConfig(patch_size=5)
+# --- configurations: test_properties.py has the rest ----------------------------------------------
 
 
 def test_a_config_can_not_be_changed_after_it_was_checked():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`")  # paths relative to tests/
 
 
 def rows(text):
@@ -43,7 +43,8 @@ def test_every_fault_has_a_promise_and_names_nothing_but_tests(row):
 
 
 def test_a_test_that_went_away_is_noticed():
-    table = "| a | b | `test_faults.py::test_nothing` |\n| a | b | `test_nowhere.py::test_it` |"
-    assert missing(table) == ["test_faults.py::test_nothing", "test_nowhere.py::test_it"]
+    table = "| a | b | `test_faults.py::test_nothing` |\n| a | b | `datasets/test_nowhere.py::test_it` |"
+    assert missing(table) == ["datasets/test_nowhere.py::test_it", "test_faults.py::test_nothing"]
     assert len(rows(table)) == 2
+    assert missing("`datasets/test_download.py::test_a_proxy_of_the_environment_is_used`") == []
     assert missing("`test_faults.py::test_a_test_that_went_away_is_noticed`") == []

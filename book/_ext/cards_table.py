@@ -16,21 +16,22 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 MISSING = "–"
+# the accuracies first: on a phone the first columns are what is seen
 COLUMNS = (
     "Run",
-    "Seed",
-    "Epochs",
-    "Best epoch",
     "Top-1 %",
     "Top-5 %",
     "Last top-1 %",
     "Last top-5 %",
+    "Seed",
+    "Epochs",
+    "Best epoch",
     "s per epoch",
     "Device",
 )
-COMPARED = ("Run", "Seed", "Epochs", "Best epoch", "Validation top-1 %", "Validation top-5 %", "Top-1 %", "Top-5 %")
+COMPARED = ("Run", "Validation top-1 %", "Validation top-5 %", "Top-1 %", "Top-5 %", "Seed", "Epochs", "Best epoch")
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
-ACCURACY_COLUMN = 4  # the first of the four accuracy columns
+AFTER = len(ACCURACIES) + 1  # the first column after the run's name and its accuracies
 SHORT_RUNS = "walk-"  # runs of a few epochs, which only the chapter that sets them side by side should show
 
 
@@ -76,8 +77,10 @@ def plain(value):
 
 
 def device_name(card):
-    """The device of a card; with the Keras backend where the card names one other than TensorFlow."""
+    """The device of a card, in few words; with the Keras backend where the card names one other than TensorFlow."""
     device, versions = plain(card.get("device")), card.get("versions") or {}
+    device = re.sub(r"^two CPU cores$", "CPU, 2 cores", device).replace("1 cores", "1 core")
+    device = re.sub(r"\(R\)| Processor\b", "", device)
     backend = versions.get("backend", "tensorflow")
     return device if backend == "tensorflow" else f"{device}, {backend}"
 
@@ -87,10 +90,10 @@ def card_row(name, card):
     seconds = card.get("seconds_per_epoch")
     return [
         name,
+        *(percent(card.get(key)) for key in ACCURACIES),
         plain(card.get("seed")) if card.get("seed") is not None else "not fixed",
         plain(card.get("epochs_run")),
         plain(card.get("best_epoch")),
-        *(percent(card.get(key)) for key in ACCURACIES),
         MISSING if seconds is None else f"{seconds:.1f}",
         device_name(card),
     ]
@@ -103,7 +106,7 @@ def compared_rows(cards, names):
         for name, _, card in cards:
             if name == wanted:
                 accuracies = (card.get(key) for key in ("val_top1", "val_top5", "top1", "top5"))
-                rows.append(([*card_row(name, card)[:ACCURACY_COLUMN], *map(percent, accuracies)], False))
+                rows.append(([name, *map(percent, accuracies), *card_row(name, card)[AFTER : AFTER + 3]], False))
     return rows
 
 
@@ -118,9 +121,9 @@ def spread(values):
 def mean_row(name, cards):
     """The row below several runs of one name: mean and standard deviation over their seeds."""
     cells = [MISSING] * len(COLUMNS)
-    cells[0], cells[1] = name, f"mean ± sd, {len(cards)} seeds"
-    for offset, key in enumerate(ACCURACIES):
-        cells[ACCURACY_COLUMN + offset] = spread([card.get(key) for card in cards])
+    cells[0], cells[AFTER] = f"{name}, mean ± sd", f"{len(cards)} seeds"
+    for place, key in enumerate(ACCURACIES, 1):
+        cells[place] = spread([card.get(key) for card in cards])
     return cells
 
 

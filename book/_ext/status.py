@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cards_table import MISSING, table_node
 from docutils import nodes
+from packaging.requirements import Requirement
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
@@ -34,7 +35,7 @@ def duration(seconds):
 def chapter_row(notebook):
     """(title, profile and data, run time, environment) of a published chapter, as its notebook records them."""
     title = next(line for cell in notebook["cells"] for line in "".join(cell["source"]).splitlines() if line)
-    printed = [texts(cell) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    printed = [text for cell in notebook["cells"] if cell["cell_type"] == "code" and (text := texts(cell))]
     caption = next(
         (re.search(r"This page shows the (.+?)\.$", text, re.M) for text in printed if "shows the" in text), None
     )
@@ -47,18 +48,14 @@ def chapter_row(notebook):
     )
 
 
-def holds(marker, python):
-    """Whether a requirement's marker, ``python_version >= "3.12" and ...`` or empty, is true for a Python."""
-    order = {"<": lambda a, b: a < b, ">=": lambda a, b: a >= b}
-    conditions = re.findall(r'python_version (<|>=) "(\d+)\.(\d+)"', marker)
-    have = tuple(map(int, python.split(".")))
-    return all(order[sign](have, (int(major), int(minor))) for sign, major, minor in conditions)
-
-
 def versions(requirements, python):
-    """{package: exact version} that requirements.txt, given as text, has for a Python."""
-    found = re.findall(r"^([\w.-]+)==([^\s;]+)(?:; (.*))?$", requirements, re.M)
-    return {name: version for name, version, marker in found if holds(marker, python)}
+    """{package: exact version} that requirements.txt, given as text, has for a Python on Linux."""
+    machine = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    machine |= {"platform_system": "Linux", "platform_machine": "x86_64", "os_name": "posix"}
+    machine |= {"platform_python_implementation": "CPython", "implementation_name": "cpython"}
+    found = [Requirement(line) for line in re.findall(r"^[\w.,[\]-]+ ?==[^\\\n]+", requirements, re.M)]
+    held = [one for one in found if one.marker is None or one.marker.evaluate(machine)]
+    return {one.name: str(one.specifier).removeprefix("==") for one in held}
 
 
 def table(head, rows, name):
@@ -90,7 +87,7 @@ class EnvironmentsTable(SphinxDirective):
     def run(self):
         path = Path(self.env.srcdir) / "requirements.txt"
         if not path.is_file():
-            raise ExtensionError("environments-table: no requirements.txt beside _config.yml; tools/book.py copies it")
+            raise ExtensionError("environments-table: no requirements.txt beside _config.yml")
         self.env.note_dependency(str(path))
         text = path.read_text(encoding="utf-8")
         rows = [[python, *(versions(text, python).get(name, MISSING) for name in PACKAGES)] for python in PYTHONS]

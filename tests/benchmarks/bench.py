@@ -109,7 +109,7 @@ def measure(config, python_with_torch=None, rounds=7, steps=10, with_sweep=False
     from models import STAGES
 
     from mixer_lib import multiply_adds
-    from mixer_lib.results import commit, device_name, versions
+    from mixer_lib.runs.provenance import commit, device_name, versions
 
     card = {
         "device": device_name(),
@@ -142,7 +142,8 @@ def measure(config, python_with_torch=None, rounds=7, steps=10, with_sweep=False
 
 
 def main():
-    from mixer_lib import PRESETS, speed
+    from mixer_lib import PRESETS
+    from mixer_lib.analysis import benchmarks
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
@@ -156,13 +157,13 @@ def main():
     asked = parser.parse_args()
     if asked.record and not asked.record.replace("-", "").isalnum():
         parser.error(f"a name has letters, digits and hyphens. Received: {asked.record!r}")
-    card = measure(PRESETS["article"], asked.torch, asked.rounds, asked.steps, asked.sweep)
-    path = speed.MEASURED / f"{asked.record}.json" if asked.record else ROOT / "_build" / "bench.json"
+    card = measure(PRESETS["article"].model, asked.torch, asked.rounds, asked.steps, asked.sweep)
+    path = benchmarks.MEASURED / f"{asked.record}.json" if asked.record else ROOT / "_build" / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     for verb in ("train", "predict"):
         print(f"{verb}: {BATCH} images a step; a matrix product reaches {card['peak_gflops']:.0f} GFLOP/s here")
-        print(speed.table(card, verb))
+        print(benchmarks.table(card, verb))
     print(f"card: {path.relative_to(ROOT)}")
 
 

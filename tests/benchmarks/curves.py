@@ -28,20 +28,20 @@ def plain(config, dataset, seed, epochs):
     from models import keras_model
 
     from mixer_lib import evaluate
-    from mixer_lib.checkpoints import history_text
+    from mixer_lib.runs.checkpoint import history_text
 
     keras.utils.set_random_seed(seed)
     (x_train, y_train), (x_val, y_val) = dataset.validation_split()
     model = keras_model("article", config, dataset.x_train)
     rows = []
     for epoch in range(1, epochs + 1):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         log = model.fit(x_train, y_train, batch_size=128, epochs=1, verbose=0).history
         judged = evaluate(model, x_val, y_val)
         rows.append(
             {
                 "epoch": epoch,
-                "seconds": round(time.perf_counter() - begun, 2),
+                "seconds": round(time.perf_counter() - started, 2),
                 "lr": 0.005,  # the article's rule does not cut it within so few epochs
                 "loss": log["loss"][0],
                 "top1": log["acc"][0],
@@ -63,17 +63,18 @@ def fast(config, dataset, seed, epochs):
 
 
 def main():
-    from mixer_lib import PRESETS, load_dataset, speed
-    from mixer_lib.results import commit, device_name, versions
+    from mixer_lib import PRESETS, load_dataset
+    from mixer_lib.analysis import benchmarks
+    from mixer_lib.runs.provenance import commit, device_name, versions
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("path", choices=speed.PATHS)
+    parser.add_argument("path", choices=benchmarks.PATHS)
     parser.add_argument("seeds", type=int, nargs="+")
     parser.add_argument("--data", default=None, help="folder with CIFAR-100")
     parser.add_argument("--epochs", type=int, default=15)
     asked = parser.parse_args()
     dataset = load_dataset("cifar100", asked.data)
-    folder = speed.CURVES
+    folder = benchmarks.CURVES
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     card = {"device": device_name(), "versions": versions(), "commit": commit(), "started": now}

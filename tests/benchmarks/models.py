@@ -2,8 +2,8 @@
 
 import keras
 
-from mixer_lib import adamw, build_classifier, devices
-from mixer_lib.noise import Augment, Dropout
+from mixer_lib import Augment, adamw, build_classifier, compat
+from mixer_lib.speedups.devices import Execution
 
 # stage: what it takes from mixer_lib; each keeps what the one before has
 STAGES = {
@@ -12,7 +12,7 @@ STAGES = {
     "zoom": "the zoom as matrix products",
     "xla": "XLA compiles the step",
     "masks": "dropout masks from a hash",
-    "layers": "the library's own layers",
+    "layers": "faster layers",
     "mixer_lib": "both halves of a batch at once",
 }
 
@@ -22,30 +22,46 @@ def _has(stage, part):
     return names.index(stage) >= names.index(part)
 
 
-def compiled(stage):
-    """Whether XLA compiles this stage's step. RandomZoom keeps it from doing so in the first ones."""
-    return _has(stage, "xla")
+def execution_of(stage):
+    """How a stage computes a step. RandomZoom keeps XLA from compiling the first ones."""
+    return Execution(jit_compile=_has(stage, "xla"))
 
 
 def keras_model(stage, config, images):
     """The classifier of a stage, compiled with the article's optimizer, loss and metrics."""
-    model = build_classifier(config, adapt_to=images) if _has(stage, "layers") else _written_out(stage, config, images)
+    execution = execution_of(stage)
+    if _has(stage, "layers"):
+        model = build_classifier(config, images, blocks=execution.blocks)
+    else:
+        model = _written_out(stage, config, images)
     model.compile(
         adamw(0.005, 0.0001),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["acc", keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5-acc")],
-        jit_compile=compiled(stage),
+        jit_compile=execution.jit_compile,
     )
-    if stage == "mixer_lib":
-        devices.prepare(model, config, images, "float32", strategy=None, jit_compile=True)  # as `train` does
     return model
+
+
+def train_step(stage, model):
+    """A function (images, labels) that trains a stage's model on a batch; the last stage's is that of `train`."""
+    return execution_of(stage).train_step(model) if stage == "mixer_lib" else compat.train_step(model)
+
+
+def predicting_model(stage, model, config, images):
+    """The model that predicts: the last stage's is a plain one, as published models are."""
+    if stage != "mixer_lib":
+        return model
+    plain = build_classifier(config, images)
+    plain.set_weights(model.get_weights())
+    return plain
 
 
 def _written_out(stage, config, images):
     import tensorflow as tf
 
     layers = keras.layers
-    drop = Dropout if _has(stage, "masks") else layers.Dropout
+    drop = execution_of(stage).blocks.Dropout if _has(stage, "masks") else layers.Dropout
 
     class ExtractPatches(layers.Layer):
         def call(self, x):

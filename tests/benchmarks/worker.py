@@ -6,7 +6,6 @@ Reads lines `train N`, `predict N` (so many steps) and `peak`, answers each with
 the operations per second that a large float32 matrix product reaches. Ends with its input.
 """
 
-import contextlib
 import json
 import os
 import sys
@@ -24,10 +23,10 @@ WARM = 3  # steps that are not timed: compilation, first touches of memory
 
 
 def timed(run, steps):
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for _ in range(steps):
         run()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def fit_steps(model, images, labels, batch, steps):
@@ -53,11 +52,10 @@ def torch_contender(config, images, labels, batch):
 
 
 def keras_contender(stage, config, images, labels, batch):
-    from models import keras_model
-
-    from mixer_lib import worlds
+    from models import keras_model, predicting_model, train_step
 
     model = keras_model(stage, config, images)
+    step, plain = train_step(stage, model), predicting_model(stage, model, config, images)
     pictures, classes = images[:batch], labels[:batch]
     if stage == "article":
 
@@ -65,10 +63,14 @@ def keras_contender(stage, config, images, labels, batch):
             return fit_steps(model, images, labels, batch, steps)
     else:
 
-        def train(steps):
-            return timed(lambda: worlds.train_on_batch(model, pictures, classes), steps)
+        def train(steps):  # the values stay on the device until the last step's are fetched
+            started = time.perf_counter()
+            for _ in range(steps):
+                values = step(pictures, classes)
+            float(values["loss"])
+            return time.perf_counter() - started
 
-    return {"train": train, "predict": lambda steps: timed(lambda: model.predict_on_batch(pictures), steps)}
+    return {"train": train, "predict": lambda steps: timed(lambda: plain.predict_on_batch(pictures), steps)}
 
 
 def matrix_product_peak():
@@ -98,13 +100,10 @@ def main():
     labels = draw.integers(0, classes, len(images))
     if contender == "torch":  # its Python may have neither Keras nor TensorFlow
         return serve(torch_contender(types.SimpleNamespace(**config), images, labels, batch), sys.stdin, answers)
-    from mixer_lib import MixerConfig, devices, worlds
+    from mixer_lib import MixerConfig
 
-    if contender == "mixer_lib":
-        devices.share_cores()  # as the processes do that only train
     verbs = keras_contender(contender, MixerConfig(**config), images, labels, batch)
-    with worlds.steady_sums() if contender in ("layers", "mixer_lib") else contextlib.nullcontext():  # as `train` does
-        serve(verbs, sys.stdin, answers)
+    return serve(verbs, sys.stdin, answers)
 
 
 if __name__ == "__main__":

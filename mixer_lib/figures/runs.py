@@ -1,0 +1,67 @@
+"""Drawings of several recorded runs in one panel."""
+
+import matplotlib.pyplot as plt
+
+from .style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, WIDTH
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, INK)
+LOOKS = tuple(zip(COLOURS, ("-", (0, (4, 2)), "-.", (0, (1, 1)), "-", (0, (6, 2, 1, 2))), strict=True))  # and dashes
+
+
+def compare_histories(histories, columns, smallest=0):
+    """Accuracies of runs, {name: history}, against the epoch: a panel for each of the columns, {name: title}.
+
+    `smallest` is the lower end of the axis, in percent.
+    """
+    if len(histories) > len(LOOKS):
+        raise ValueError(f"One figure shows {len(LOOKS)} runs at most. Received: {', '.join(histories)}.")
+    figure, axes = plt.subplots(1, len(columns), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
+    for ax, (column, title) in zip(axes[0], columns.items(), strict=True):
+        for (name, history), (colour, line) in zip(histories.items(), LOOKS, strict=False):
+            mark = "o" if len(history) < 10 else None
+            ax.plot(history["epoch"], 100 * history[column], color=colour, linestyle=line, marker=mark, label=name)
+        ax.set(title=title, xlabel="epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set(ylabel="accuracy (%)", ylim=(smallest, None))
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=min(3, len(histories)), labelcolor=INK)
+    return figure
+
+
+def run_accuracies(runs, columns, line=None):
+    """Accuracies of several runs: a row for each of {label: card}, a point for each of two columns, {key: name}.
+
+    `line` is (accuracy, name) of a dashed line to compare with.
+    """
+    if len(columns) > 2:
+        raise ValueError(f"One figure shows two accuracies at most. Received: {', '.join(columns)}.")
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.42 * len(runs) + 1.3))
+    places = range(len(runs))
+    looks = ({"color": ORANGE, "fillstyle": "none", "marker": "D"}, {"color": BLUE, "marker": "o"})
+    for (key, name), look in zip(columns.items(), looks, strict=False):
+        ax.plot([100 * card[key] for card in runs.values()], places, linestyle="none", markersize=8, label=name, **look)
+    if line:
+        ax.axvline(100 * line[0], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=line[1])
+    ax.set_yticks(places, list(runs))
+    ax.set(xlabel="accuracy (%)", ylim=(len(runs) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, labelcolor=INK)
+    return figure
+
+
+def line_plot(x, curves, xlabel, ylabel, marks=None, dots=None, lowest=0):
+    """Curves, {name: a value for each place of x}, over one axis.
+
+    `marks`, {place: label}, are dotted lines, `dots`, {name: (places, values)}, points; `lowest` is the lower end.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.6))
+    for (name, values), (colour, line) in zip(curves.items(), LOOKS, strict=False):
+        ax.plot(x, values, color=colour, linestyle=line, label=name)
+    for name, (places, values) in (dots or {}).items():
+        ax.plot(places, values, "o", color=INK, markersize=4, label=name, zorder=3)
+    for place, label in (marks or {}).items():
+        ax.axvline(place, color=GREY, linestyle=":", label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(lowest, None))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

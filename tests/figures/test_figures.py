@@ -1,0 +1,85 @@
+"""What figures show, read from their axes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small_runs import python_environment
+
+from mixer_lib import figures
+from mixer_lib.figures.training import learning_rate_drops
+from mixer_lib.runs import recorded
+
+TIMES = {"article": 200, "loop": 180, "zoom": 190, "mixer_lib": 50, "torch": 250}  # milliseconds; the zoom costs
+BENCHMARK = {
+    "stages": {name: name for name in ("article", "loop", "zoom", "mixer_lib")},
+    "train": {name: {"milliseconds_a_step": time} for name, time in TIMES.items()},
+    "batch": 128,
+    "device": "a CPU",
+    "versions": {"python": "3.13.0", "keras": "3.15.0", "backend": "tensorflow", "tensorflow": "2.21.0"},
+}
+
+
+def test_the_waterfall_goes_from_the_article_s_step_to_ours():
+    (ax,) = figures.step_waterfall({"one": BENCHMARK}).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in ax.patches]
+    assert bars == [(0, 200), (180, 20), (180, 10), (50, 140), (0, 50), (0, 250)]
+    assert [text.get_text() for text in ax.texts][:4] == ["200", "-20", "+10", "-140"]
+    assert "a CPU" in ax.get_title()
+
+
+def test_learning_curves_of_several_seeds_are_a_mean_and_a_band_for_each_path():
+    columns = [("epoch", float), ("loss", float), ("val_top1", float)]
+    paths = {
+        "plain": np.array([[(1, 2.9, 0.1), (2, 2.8, 0.2)], [(1, 2.9, 0.1), (2, 2.7, 0.3)]], columns),
+        "fast": np.array([[(1, 2.9, 0.1), (2, 2.8, 0.2)], [(1, 2.9, 0.1), (2, 2.5, 0.5)]], columns),
+    }
+    losses, accuracies = figures.seed_bands(paths).axes
+    means = [line.get_ydata().tolist() for line in accuracies.lines]
+    assert means == [pytest.approx([10, 25]), pytest.approx([10, 35])]
+    assert len(losses.collections) == 2 and all("2 seeds" in line.get_label() for line in losses.lines)
+
+
+def test_only_a_plateau_s_halvings_are_called_halvings():
+    halved = learning_rate_drops(recorded.history("article"))
+    rates = dict(zip(*(recorded.history("article")[name] for name in ("epoch", "lr")), strict=True))
+    assert len(halved) and all(rates[epoch] == pytest.approx(rates[epoch - 1] / 2, rel=0.02) for epoch in halved)
+    assert len(learning_rate_drops(recorded.history("article-plus"))) == 0  # whose last epochs halve it, too
+
+
+def test_more_runs_than_can_be_told_apart_are_refused():
+    histories = {f"run {number}": recorded.history("article") for number in range(7)}
+    with pytest.raises(ValueError, match="One figure shows 6 runs at most. Received: run 0"):
+        figures.compare_histories(histories, {"val_top1": "validation top-1"})
+
+
+def test_accuracies_of_runs_have_a_point_for_each_run_and_column():
+    runs = {"the first": {"val_top5": 0.5, "top5": 0.625}, "the second": {"val_top5": 0.25, "top5": 0.75}}
+    columns = {"val_top5": "validation", "top5": "test"}
+    ax = figures.run_accuracies(runs, columns, line=(0.7, "claimed")).axes[0]
+    validation, test, claimed = ax.lines
+    assert (list(validation.get_xdata()), list(test.get_xdata())) == ([50, 25], [62.5, 75])
+    assert list(test.get_ydata()) == [0, 1] and ax.yaxis_inverted()  # the first on top
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["the first", "the second"]
+    assert claimed.get_xdata()[0] == pytest.approx(70) and claimed.get_label() == "claimed"
+
+
+STYLED = """
+import builtins, sys
+import matplotlib
+from mixer_lib import figures
+before = dict(matplotlib.rcParams), sys.displayhook, sys.excepthook, set(vars(builtins))
+with matplotlib.rc_context():
+    figures.use_style()
+    assert matplotlib.rcParams["figure.figsize"] == [7.0, 3.4]
+assert (dict(matplotlib.rcParams), sys.displayhook, sys.excepthook, set(vars(builtins))) == before
+assert "IPython" not in sys.modules
+"""
+
+
+def test_the_style_is_for_the_process_until_rc_context_ends_and_starts_no_ipython(tmp_path):
+    values = python_environment(HOME=str(tmp_path), MPLBACKEND="agg", MPLCONFIGDIR=str(tmp_path / "mpl"))
+    done = subprocess.run([sys.executable, "-c", STYLED], capture_output=True, text=True, env=values, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / ".ipython").exists()

@@ -1,0 +1,1 @@
+"""Run the chapters, open them in JupyterLab, publish what they printed."""

@@ -1,0 +1,1 @@
+"""Notebooks for hosts without a clone: Kaggle and Colab."""

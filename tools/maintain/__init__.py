@@ -1,0 +1,1 @@
+"""Tests, linters, exact versions, recorded runs."""

@@ -1,0 +1,1 @@
+"""Render the book as HTML and PDF."""
