@@ -203,7 +203,7 @@ def main():
     if asked.clock:
         from tools.render.pdf import find_browser
 
-        card["clock"] |= clock.commands("%d.%d" % sys.version_info[:2], find_browser())
+        card["clock"] |= clock.commands(".".join(map(str, sys.version_info[:2])), find_browser())
     path = benchmarks.MEASURED / f"{asked.record}.json" if asked.record else ROOT / "_build" / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
