@@ -62,9 +62,7 @@ def darkened(colours):
 def dark_variant(pixels, boxes):
     """A figure (H, W, 3) on white -> on the dark ground; inside of the boxes, parts of width and height, as it was."""
     height, width = pixels.shape[:2]
-    packed, places = np.unique(
-        pixels.reshape(-1, 3) @ (1 << 16, 1 << 8, 1), return_inverse=True
-    )  # few
+    packed, places = np.unique(pixels.reshape(-1, 3) @ (1 << 16, 1 << 8, 1), return_inverse=True)  # few
     colours = np.column_stack([packed >> 16, packed >> 8 & 255, packed & 255])
     dark = darkened(colours)[places.reshape(-1)].reshape(pixels.shape)
     for left, top, right, bottom in boxes:
