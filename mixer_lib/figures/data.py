@@ -71,7 +71,7 @@ def split_by_class(dataset):
     for colour, (part, labels) in zip((BLUE, AMBER, GREEN), parts.items(), strict=True):
         counts = np.bincount(labels, minlength=len(names))
         bars = ax.barh(range(len(names)), counts, left=left, color=colour, edgecolor="white", label=part)
-        ax.bar_label(bars, label_type="center", fontsize="x-small", color=INK)
+        ax.bar_label(bars, label_type="center", color=INK)
         left += counts
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
