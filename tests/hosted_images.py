@@ -55,6 +55,15 @@ def newest_image(kind="hosts"):
     return python
 
 
+def python_with(backend):
+    """A Python that has Keras 3 and this backend; skips where there is none."""
+    if backend == "torch":  # gigabytes where it comes with CUDA: never installed by a test
+        if not os.environ.get("MIXER_TORCH"):
+            pytest.skip("needs torch: MIXER_TORCH names a Python that has it and Keras 3")
+        return os.environ["MIXER_TORCH"]
+    return newest_image("jax")
+
+
 def without_network():
     """What to put before a command so that it has no network but itself; empty where the system forbids it."""
     shell = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]

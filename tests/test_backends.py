@@ -46,20 +46,11 @@ print(json.dumps(found))
 """
 
 
-def python_with(backend):
-    """A Python that has Keras 3 and this backend; skips where there is none."""
-    if backend == "torch":  # gigabytes where it comes with CUDA: never installed by a test
-        if not os.environ.get("MIXER_TORCH"):
-            pytest.skip("needs torch: MIXER_TORCH names a Python that has it and Keras 3")
-        return os.environ["MIXER_TORCH"]
-    return hosted_images.newest_image("jax")
-
-
 @pytest.mark.hosted
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_same_code_trains_continues_tests_and_predicts_without_tensorflow(backend, tmp_path):
     values = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    command = [str(python_with(backend)), "-c", ELSEWHERE]
+    command = [str(hosted_images.python_with(backend)), "-c", ELSEWHERE]
     done = subprocess.run(command, capture_output=True, text=True, env=values, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

@@ -84,7 +84,7 @@ def test_attached_cifar_100_is_found_on_a_host_without_network(kaggle_folders, t
     root = hosted_images.lay_out(tmp_path)
     (root / "input" / mount).parent.mkdir(parents=True, exist_ok=True)
     (root / "input" / mount).symlink_to(REAL_DATA, target_is_directory=True)
-    ran, done = hosted_images.run_notebook(python, self_contained(kaggle_folders, CHAPTERS[0].stem), root, {})
+    ran, done = hosted_images.run_notebook(python, self_contained(kaggle_folders, "01_data"), root, {})
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert "No internet" not in said(done, 1)
     assert "CIFAR-100" in said(done, 3)
