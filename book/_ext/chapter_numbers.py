@@ -1,7 +1,7 @@
 """A chapter's number is that of its file, whatever stands before it in the contents: 05_training is 5, a_decay is A.
 
-So titles, figures and exercises have the numbers that the text gives them, and a chapter 0 can be chapter 0. Sphinx numbers
-what _toc.yml calls `numbered`, from 1 on; its numbers are replaced when all of them are assigned.
+So titles, figures and exercises have the numbers that the text gives them, and a chapter 0 can be chapter 0. Sphinx
+numbers what _toc.yml calls `numbered`, from 1 on; its numbers are replaced when all of them are assigned.
 """
 
 import re

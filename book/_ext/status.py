@@ -76,7 +76,8 @@ def chapters_nodes(rows):
 
 class ChaptersTable(SphinxDirective):
     def run(self):
-        found = {path: number_of(f"notebooks/{path.stem}") for path in Path(self.env.srcdir, "notebooks").glob("*.ipynb")}
+        folder = Path(self.env.srcdir) / "notebooks"
+        found = {path: number_of(f"notebooks/{path.stem}") for path in folder.glob("*.ipynb")}
         paths = sorted(path for path, number in found.items() if number is not None)
         for path in paths:
             self.env.note_dependency(str(path))

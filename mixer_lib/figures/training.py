@@ -125,16 +125,3 @@ def forward_pass(image, tables, logits):
     axes[-1].set_title(f"logits\n{len(logits)}", fontsize=11.5)
     axes[-1].set(xticks=[0], yticks=[])  # more ticks would run into one another
     return figure
-
-
-def remaining_weight(steps_per_epoch, epochs, halved_after, curves):
-    """What decay alone leaves of a weight: {name: a value for each step, from the start}; the rate is halved once."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.4))
-    time = np.arange(steps_per_epoch * epochs + 1) / steps_per_epoch
-    for (name, left), color, line in zip(curves.items(), (TRAINING, VALIDATION), ("-", DASHES), strict=True):
-        axis.plot(time, left, color=color, linestyle=line, label=name)
-    axis.axvline(halved_after, color=CUT, linestyle=":", label="learning rate halved")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set(xlabel="epochs without a gradient", ylabel="what is left of a weight", ylim=(0, 1.03))
-    axis.legend()
-    return figure

@@ -1,4 +1,4 @@
-"""The benchmark: it compares the same model, reckons rightly, and leaves a card that chapter 5 can show."""
+"""The benchmark: it compares the same model, reckons rightly, and leaves a card that appendix C can show."""
 
 import csv
 import dataclasses

@@ -5,7 +5,7 @@
 
 Every contender runs in a process of its own; they take turns, a few steps each, round after round, so that whatever
 else the machine does falls on all of them. What counts is the median over rounds of ratios taken within one round.
-The card goes to _build/bench.json; a recorded one to mixer_lib/measured/, where chapter 5 finds it.
+The card goes to _build/bench.json; a recorded one to mixer_lib/measured/, where appendix C finds it.
 """
 
 import argparse
