@@ -3,7 +3,8 @@
 // first page. book/_ext/predictions.py marks the questions; without this script they are read as they were written.
 (() => {
   const KEY = "mixer-predictions";
-  const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
+  const element = (tag, className, text = "") =>
+    Object.assign(document.createElement(tag), { className, textContent: text });
   let chosen = {}; // {question: letter}
   try {
     chosen = JSON.parse(localStorage.getItem(KEY)) ?? {};
