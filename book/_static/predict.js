@@ -3,7 +3,8 @@
 // first page. book/_ext/predictions.py marks the questions; without this script they are read as they were written.
 (() => {
   const KEY = "mixer-predictions";
-  const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
+  const element = (tag, className, text = "") =>
+    Object.assign(document.createElement(tag), { className, textContent: text });
   let chosen = {}; // {question: letter}
   try {
     chosen = JSON.parse(localStorage.getItem(KEY)) ?? {};
@@ -88,7 +89,7 @@
     const names = Object.values(all).flat();
     if (all[here]) {
       line.replaceChildren(`${made(all[here])} of ${all[here].length} questions predicted`);
-      if (made(all[here])) line.append(". ", forgetButton("Forget this chapter’s", all[here]));
+      if (made(all[here])) line.append(". ", forgetButton("Forget this chapter’s answers", all[here]));
     } else {
       line.replaceChildren(`You have predicted ${made(names)} of ${names.length} answers`);
       const begun = [...contents].filter(([page]) => all[page] && made(all[page]));
@@ -96,7 +97,7 @@
         const to = Object.assign(element("a", "", link.dataset.title), { href: link.href });
         line.append(place ? "; " : ": ", to, ` ${made(all[page])} of ${all[page].length}`);
       });
-      line.append(". ", forgetButton("Forget all", names));
+      line.append(". ", forgetButton("Forget all answers", names));
       line.hidden = !begun.length;
     }
   }

@@ -117,6 +117,14 @@ def test_first_uses_of_words_lead_to_the_glossary(soups):
         assert not [link for link in links if link.find_parent(["h1", "h2", "h3", "pre", "code", "figcaption"])]
 
 
+def test_prose_has_one_kind_of_apostrophe(html):
+    for path in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
+        article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").find("article")
+        for tag in article.find_all(["pre", "code", "script", "style", "svg"]):
+            tag.decompose()
+        assert re.findall(r".{0,30}'.{0,30}", article.get_text()) == [], path.name
+
+
 def test_the_book_to_print_is_one_page_whose_names_are_single_and_whose_links_lead_somewhere(html):
     pages = pdf.contents((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     assert sorted(pages) == sorted(f"{path.parent.name}/{path.stem}" for path in [*PAGES, *CHAPTERS])

@@ -129,7 +129,9 @@ def test_questions_are_answered_with_the_keyboard_and_kept_in_the_browser(html, 
     assert "1/2" in current.inner_text()
     chapter.goto((html / "book" / "index.html").as_uri())
     line = chapter.locator(".predict-progress")
-    assert re.match(r"You have predicted 1 of \d+ answers: 3\. The two mixings 1 of 2\. Forget all$", line.inner_text())
+    assert re.match(
+        r"You have predicted 1 of \d+ answers: 3\. The two mixings 1 of 2\. Forget all answers$", line.inner_text()
+    )
     assert line.locator("a").get_attribute("href").endswith("notebooks/03_mixing.html")
     line.get_by_role("button").click()
     assert not line.is_visible()
