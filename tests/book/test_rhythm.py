@@ -74,7 +74,9 @@ def test_the_time_at_the_top_is_what_words_and_cells_take(path):
 @each_chapter
 def test_the_index_gives_a_chapter_the_time_and_the_number_that_it_has(path):
     index = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
-    number, stated = re.search(rf"^\| \[(\w+) [^]]+\]\(\.\./notebooks/{path.name}\) \| (\d+) \|", index, re.M).groups()
+    number, stated = re.search(
+        rf"^\| \[(\w+) [^]]+\]\(\.\./notebooks/{path.name}\), (\d+) min \|", index, re.M
+    ).groups()
     assert number == str(number_of(f"notebooks/{path.stem}"))
     assert f"**Time:** about {stated} minutes" in prose(path)
 
