@@ -35,7 +35,7 @@ def is_prose(text):
     above = text.parent
     sentence = False
     while above is not None:
-        if isinstance(above, NOT_IN):
+        if isinstance(above, NOT_IN) or "predict" in above.get("classes", ()):  # an option that is clicked
             return False
         sentence = sentence or isinstance(above, nodes.paragraph)
         above = above.parent

@@ -9,6 +9,7 @@ An unknown card, field or key is a warning, and a strict build fails on it.
 """
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -130,6 +131,10 @@ NAMES = (
     (' id="exercise-content"', ""),  # the same name for each exercise of a page: a name must be single
     (' id="solution-content"', ""),
 )
+# The notebook of a chapter is saved rather than shown as text in another tab.
+DOWNLOAD = re.compile(
+    r'(<a href="[^"]+\.ipynb") target="_blank"(\s+class="btn[^"]*download-source-button[^"]*"\s+)title="[^"]*"'
+)
 
 
 def name_things(app, exception):
@@ -140,6 +145,7 @@ def name_things(app, exception):
         text = mended = page.read_text(encoding="utf-8")
         for before, after in NAMES:
             mended = mended.replace(before, after)
+        mended = DOWNLOAD.sub(r'\1 download\2title="Download this chapter as a notebook"', mended)
         if mended != text:
             page.write_text(mended, encoding="utf-8")
 

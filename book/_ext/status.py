@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from cards_table import MISSING, table_node
+from chapter_numbers import number_of
 from docutils import nodes
 from packaging.requirements import Requirement
 from sphinx.errors import ExtensionError
@@ -75,12 +76,14 @@ def chapters_nodes(rows):
 
 class ChaptersTable(SphinxDirective):
     def run(self):
-        paths = sorted((Path(self.env.srcdir) / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+        folder = Path(self.env.srcdir) / "notebooks"
+        found = {path: number_of(f"notebooks/{path.stem}") for path in folder.glob("*.ipynb")}
+        paths = sorted(path for path, number in found.items() if number is not None)
         for path in paths:
             self.env.note_dependency(str(path))
         rows = [chapter_row(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-        numbers = [int(path.stem[:2]) for path in paths]
-        return chapters_nodes([(f"{n} {title}", *rest) for n, (title, *rest) in zip(numbers, rows, strict=True)])
+        named = zip(paths, rows, strict=True)
+        return chapters_nodes([(f"{found[path]} {title}", *rest) for path, (title, *rest) in named])
 
 
 class EnvironmentsTable(SphinxDirective):

@@ -59,6 +59,38 @@ def table(card, kind="train"):
     return Table(("", "times as fast", "ms a step", "images/s", "of the peak"), rows)
 
 
+def tables(card):
+    """What a card holds beside steps, as a `Table` each: {title: table}, without those that it has not measured."""
+    made = {"Where a step's time goes": _parts, "Cost against size": _sizes, "What one waits for": _clock}
+    keys = {_parts: "parts", _sizes: "sizes", _clock: "clock"}
+    return {title: make(card[keys[make]]) for title, make in made.items() if keys[make] in card}
+
+
+def _parts(found):
+    step = found["step"]
+    rows = [("the whole step", step), ("its matrix products alone", found["matrix products"])]
+    rows += [(f"saved without {part}", saved) for part, saved in found["parts"].items()]
+    shares = [(name, f"{milliseconds:.1f}", f"{milliseconds / step:.0%}") for name, milliseconds in rows]
+    return Table(("", "ms", "of the step"), [*shares, ("the cores idle", "", f"{found['cores idle']:.0%}")])
+
+
+def _sizes(found):
+    rows = []
+    for size, steps in found.items():
+        first = steps[0]
+        for step in steps:
+            work, time = (step[key] / first[key] for key in ("multiply_adds", "milliseconds_a_step"))
+            named = f"{size.replace('_', ' ')} {step['value']}"
+            rows.append(
+                (named, f"{step['milliseconds_a_step']:.1f}", f"{time:.2f}", f"{work:.2f}", f"{time / work:.2f}")
+            )
+    return Table(("", "ms a step", "times the time", "times the work", "time / work"), rows)
+
+
+def _clock(found):
+    return Table(("", "seconds"), [(what, f"{seconds:.1f}") for what, seconds in found.items()])
+
+
 def learning_curves(folder=CURVES):
     """Histories of short runs in the article's way ("plain") and by `train` ("fast"), as far as they are recorded.
 

@@ -1,6 +1,7 @@
 """Runs that change one thing of the article's at a time: in the recipe, in the model, or step by step to the paper's.
 
-`python -m tools.maintain.ablations NAME` trains one into runs/; chapters 9 to 11 show those that are recorded.
+`python -m tools.maintain.ablations NAME` trains one into runs/; chapters 9 and 10 and appendix A show
+those that are recorded.
 """
 
 import dataclasses

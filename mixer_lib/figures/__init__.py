@@ -23,7 +23,6 @@ from .training import (
     forward_pass,
     learning_curves,
     learning_rate_drops,
-    remaining_weight,
     stacked_bars,
     top_k_bars,
 )

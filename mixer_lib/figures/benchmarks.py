@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 
 from ..analysis.benchmarks import savings, title
-from .style import BLUE, GREEN, GREY, INK, ORANGE, WIDTH
+from .style import AMBER, BLUE, GREEN, GREY, INK, ORANGE, WIDTH
 
 LABELS = {"plain": "the article's way", "fast": "this library's"}  # of the recorded learning curves
 
@@ -18,11 +18,11 @@ def step_waterfall(cards):
         longest = max(start + width for _, start, width, _, _ in bars)
         for place, (_, start, width, colour, text) in enumerate(bars):
             ax.barh(place, width, left=start, color=colour, height=0.7)
-            ax.text(start + width + 0.01 * longest, place, text, va="center", color=INK, fontsize=10)
+            ax.text(start + width + 0.01 * longest, place, text, va="center", color=INK, fontsize=11.5)
         ax.set_yticks(range(len(bars)), [label for label, *_ in bars])
         ax.invert_yaxis()
         ax.set(xlim=(0, 1.12 * longest), xlabel=f"milliseconds for a step of {card['batch']} images")
-        ax.set_title(title(card), fontsize=10)
+        ax.set_title(title(card), fontsize=11.5, wrap=True)
     return figure
 
 
@@ -31,11 +31,12 @@ def seed_bands(found):
     panels = {"loss": ("training loss", 1), "val_top1": ("validation top-1 (%)", 100)}
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.6))
     for ax, (column, (heading, unit)) in zip(axes, panels.items(), strict=True):
-        for (path, label), colour, line in zip(LABELS.items(), (GREY, BLUE), ("--", "-"), strict=True):
+        # the second curve is drawn within the first, which is wider: where they agree, both are seen
+        for (path, label), colour, width in zip(LABELS.items(), (AMBER, BLUE), (6, 1.6), strict=True):
             values = unit * found[path][column]  # (seeds, epochs)
             epochs = found[path]["epoch"][0]
-            ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0)
-            ax.plot(epochs, values.mean(axis=0), color=colour, linestyle=line, label=f"{label}, {len(values)} seeds")
+            ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+            ax.plot(epochs, values.mean(axis=0), color=colour, linewidth=width, label=f"{label}, {len(values)} seeds")
         ax.set(title=heading, xlabel="epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, labelcolor=INK)

@@ -3,7 +3,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .style import AMBER, BLUE, GREEN, INK, ORANGE, WIDTH, picture
+from .style import AMBER, BLUE, GREEN, INK, ORANGE, SKY, WIDTH, picture
+
+PARTS = (SKY, AMBER, GREEN)  # of the data: to train on, to validate, to test; numbers are read on them
 
 
 def picture_grid(images, titles, columns=4):
@@ -52,7 +54,7 @@ def split_bar(parts):
     """The data as one bar, cut into named parts: {name: number of images}."""
     figure, ax = plt.subplots(figsize=(WIDTH, 1.3))
     left = 0
-    for colour, (name, size) in zip((BLUE, AMBER, GREEN), parts.items(), strict=True):
+    for colour, (name, size) in zip(PARTS, parts.items(), strict=True):
         ax.barh(0, size, left=left, color=colour, edgecolor="white", linewidth=3)
         ax.text(left + size / 2, 0.55, f"{name}\n{size:,}", ha="center", va="bottom", color=INK)
         left += size
@@ -68,10 +70,10 @@ def split_by_class(dataset):
     names = [str(name).replace("_", " ") for name in dataset.class_names]
     figure, ax = plt.subplots(figsize=(WIDTH, 1.4 + 0.3 * len(names)))
     left = np.zeros(len(names), int)
-    for colour, (part, labels) in zip((BLUE, AMBER, GREEN), parts.items(), strict=True):
+    for colour, (part, labels) in zip(PARTS, parts.items(), strict=True):
         counts = np.bincount(labels, minlength=len(names))
         bars = ax.barh(range(len(names)), counts, left=left, color=colour, edgecolor="white", label=part)
-        ax.bar_label(bars, label_type="center", fontsize="x-small", color=INK)
+        ax.bar_label(bars, label_type="center", color=INK)
         left += counts
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()

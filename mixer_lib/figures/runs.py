@@ -8,23 +8,33 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, INK)
 LOOKS = tuple(zip(COLOURS, ("-", (0, (4, 2)), "-.", (0, (1, 1)), "-", (0, (6, 2, 1, 2))), strict=True))  # and dashes
 
 
-def compare_histories(histories, columns, smallest=0):
+def compare_histories(histories, columns, smallest=0, minus=None):
     """Accuracies of runs, {name: history}, against the epoch: a panel for each of the columns, {name: title}.
 
-    `smallest` is the lower end of the axis, in percent.
+    `smallest` is the lower end of the axis, in percent. `minus` names one of the runs: panels below show how far the
+    others are above it, which tells curves apart that run close together.
     """
     if len(histories) > len(LOOKS):
         raise ValueError(f"One figure shows {len(LOOKS)} runs at most. Received: {', '.join(histories)}.")
-    figure, axes = plt.subplots(1, len(columns), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
-    for ax, (column, title) in zip(axes[0], columns.items(), strict=True):
+    rows = 2 if minus else 1
+    size = (WIDTH, 1 + 2.6 * rows)
+    figure, axes = plt.subplots(rows, len(columns), figsize=size, sharex=True, sharey="row", squeeze=False)
+    for panels, (column, title) in zip(axes.T, columns.items(), strict=True):
         for (name, history), (colour, line) in zip(histories.items(), LOOKS, strict=False):
-            mark = "o" if len(history) < 10 else None
-            ax.plot(history["epoch"], 100 * history[column], color=colour, linestyle=line, marker=mark, label=name)
-        ax.set(title=title, xlabel="epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+            look = {"color": colour, "linestyle": line, "marker": "o" if len(history) < 10 else None}
+            panels[0].plot(history["epoch"], 100 * history[column], label=name, **look)
+            if minus:
+                shared = min(len(history), len(histories[minus]))
+                above = 100 * (history[column][:shared] - histories[minus][column][:shared])
+                panels[1].plot(history["epoch"][:shared], above, **look)
+        panels[0].set(title=title)
+        panels[-1].set(xlabel="epoch")
+        panels[-1].xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].set(ylabel="accuracy (%)", ylim=(smallest, None))
+    if minus:
+        axes[1, 0].set(ylabel=f"points above\n{minus}")
     handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=min(3, len(histories)), labelcolor=INK)
+    figure.legend(*handles, loc="outside lower center", ncols=3 if len(histories) == 3 else 2, labelcolor=INK)
     return figure
 
 

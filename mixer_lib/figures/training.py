@@ -42,7 +42,7 @@ def learning_curves(history):
             axis.axvline(epoch, color=CUT, linestyle=":", linewidth=1, label=label)
         axis.axvline(best, color=OTHER, linewidth=1, label=f"best epoch ({best})")
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
@@ -88,7 +88,7 @@ def class_accuracy(accuracy, names, ends=10):
     axis.set_yticks(places, [names[c] for c in shown])
     axis.invert_yaxis()
     axis.set(xlabel="top-1 of the class (%)", xlim=(0, 102))
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
@@ -111,30 +111,17 @@ def forward_pass(image, tables, logits):
     count = len(tables)
     figure, axes = plt.subplots(1, count + 2, figsize=(WIDTH, 2.8), width_ratios=[1] + [1.25] * count + [0.8])
     axes[0].imshow(np.asarray(image, "uint8"))
-    axes[0].set_title("image", fontsize="small")
+    axes[0].set_title("image", fontsize=11.5)
     axes[0].axis("off")
     for axis, (name, table) in zip(axes[1:-1], tables.items(), strict=True):
         reach = np.abs(table).max()
         axis.imshow(table, cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
-        axis.set_title(f"{name}\n{table.shape[0]} x {table.shape[1]}", fontsize="small")
+        axis.set_title(f"{name}\n{table.shape[0]} x {table.shape[1]}", fontsize=11.5)
         bare(axis)
         axis.set_xlabel("channels")
     axes[1].set_ylabel("patches")
     axes[-1].barh(range(len(logits)), logits, color=TRAINING, height=1.0)
     axes[-1].invert_yaxis()
-    axes[-1].set_title(f"logits\n{len(logits)}", fontsize="small")
+    axes[-1].set_title(f"logits\n{len(logits)}", fontsize=11.5)
     axes[-1].set(xticks=[0], yticks=[])  # more ticks would run into one another
-    return figure
-
-
-def remaining_weight(steps_per_epoch, epochs, halved_after, curves):
-    """What decay alone leaves of a weight: {name: a value for each step, from the start}; the rate is halved once."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.4))
-    time = np.arange(steps_per_epoch * epochs + 1) / steps_per_epoch
-    for (name, left), color, line in zip(curves.items(), (TRAINING, VALIDATION), ("-", DASHES), strict=True):
-        axis.plot(time, left, color=color, linestyle=line, label=name)
-    axis.axvline(halved_after, color=CUT, linestyle=":", label="learning rate halved")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set(xlabel="epochs without a gradient", ylabel="what is left of a weight", ylim=(0, 1.03))
-    axis.legend(fontsize="small")
     return figure

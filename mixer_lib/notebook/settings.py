@@ -5,15 +5,12 @@ import itertools
 import os
 import shlex
 
-from ..compat import KERAS_3, backend_name
 from ..data import LOADERS
-from ..requirements import host
 from ..runs.request import check_epochs, check_seed
 from ..speedups.devices import PRECISIONS
 from ..validation import positive_integer
 
 PROFILES, FAST_EPOCHS = ("full", "fast"), 3
-ARTICLE_BATCH = 128
 DIGITS = "scikit-learn's embedded digits"
 PUBLISHED = {"cifar100": "article", "digits": "article-digits"}
 
@@ -74,21 +71,6 @@ def _true_or_false(name, value):
     return known[str(value).lower()]
 
 
-def seen_gpus():
-    """How many GPUs `train` could share a batch by."""
-    if not KERAS_3 or backend_name() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))
-
-
-def _usual_devices():
-    """All of Kaggle's GPUs by which a batch divides (it lends two); else one."""
-    seen = max(1, seen_gpus()) if host() == "Kaggle" else 1
-    return max(count for count in range(1, seen + 1) if ARTICLE_BATCH % count == 0)
-
-
 def chapter_settings(
     profile: str = "full",
     dataset: str | None = None,
@@ -114,7 +96,7 @@ def chapter_settings(
         seed: seed of a run.
         run_dir: folder of a run; runs/<dataset>-article-seed<seed> if None.
         jit_compile, precision: see `train`.
-        devices: see `train`; if None 1, but on Kaggle all GPUs by which a batch of the article divides.
+        devices: see `train`; 1 if None: with one GPU, XLA compiles the step and many are run in one call.
 
     Returns `ChapterSettings`. Raises ValueError, naming the parameter, its value and what would be right.
     """
@@ -140,7 +122,7 @@ def chapter_settings(
     epochs = usual_epochs if epochs is None else epochs
     epochs = check_epochs(epochs, f"Leave it out for {usual_epochs}, as the {profile} profile has it.")
     seed = check_seed(seed)
-    devices = _usual_devices() if devices is None else positive_integer("devices", devices)
+    devices = 1 if devices is None else positive_integer("devices", devices)
     data_dir, run_dir = _path("data_dir", given["DATA"]), _path("run_dir", given["RUN_DIR"])
     run_dir = run_dir or os.path.join("runs", f"{dataset}-article-seed{seed}")
     jit_compile = _true_or_false("jit_compile", given["JIT_COMPILE"])

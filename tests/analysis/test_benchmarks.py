@@ -1,4 +1,4 @@
-"""The benchmark: it compares the same model, reckons rightly, and leaves a card that chapter 5 can show."""
+"""The benchmark: it compares the same model, reckons rightly, and leaves a card that appendix C can show."""
 
 import csv
 import dataclasses
@@ -12,12 +12,17 @@ import pytest
 
 from mixer_lib import MixerBlock, MixerConfig, figures, multiply_adds
 from mixer_lib.analysis import benchmarks
+from mixer_lib.compat import KERAS_3
 from mixer_lib.runs.checkpoint import HISTORY
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import bench
+import clock
 import models
 import worker
+
+if KERAS_3:
+    import parts
 
 TINY = MixerConfig(8, 4, 1, 8, 4, 4, num_classes=10, dropout=0.2, shared_norm=True)
 SECONDS = {"article": 0.2, "loop": 0.18, "zoom": 0.16, "xla": 0.1, "masks": 0.08, "layers": 0.06, "mixer_lib": 0.05}
@@ -103,19 +108,20 @@ class FakeWorker:
 
     def ask(self, verb, steps=1):
         self.asked.append((self.name, verb))
-        return 1e11 if verb == "peak" else SECONDS[self.name] * steps / (1 if verb == "train" else 4)
+        return 1e11 if verb == "peak" else SECONDS.get(self.name, 0.05) * steps / (1 if verb == "train" else 4)
 
 
 @pytest.fixture
 def card(monkeypatch):
     monkeypatch.setattr(bench, "Worker", FakeWorker)
     monkeypatch.setattr(FakeWorker, "asked", [])
+    monkeypatch.setattr(clock, "every_day", dict)
     return bench.measure(TINY, python_with_torch="python", rounds=2, steps=5, batch=32)
 
 
 def test_the_contenders_take_turns(card):
     names = [name for name, verb in FakeWorker.asked if verb == "train"]
-    assert names == [*SECONDS] * 3  # a turn for warming up, two rounds
+    assert names[: 3 * len(SECONDS)] == [*SECONDS] * 3  # a turn for warming up, two rounds
 
 
 def test_the_card_says_what_was_measured_on_what(card):
@@ -174,7 +180,7 @@ def test_recorded_benchmarks_are_of_the_article_s_model():
         assert found["batch"] == bench.BATCH and list(found["stages"]) == list(models.STAGES), name
 
 
-def test_a_sweep_changes_one_size_at_a_time(monkeypatch):
+def test_one_size_grows_at_a_time_and_its_work_with_it(monkeypatch):
     seen = []
 
     class Noting(FakeWorker):
@@ -183,10 +189,81 @@ def test_a_sweep_changes_one_size_at_a_time(monkeypatch):
             changed = {key for key, value in dataclasses.asdict(config).items() if value != getattr(TINY, key)}
             seen.append(changed | ({"batch"} if batch != bench.BATCH else set()))
 
+        def ask(self, verb, steps=1):
+            return 0.05 * steps
+
     monkeypatch.setattr(bench, "Worker", Noting)
-    rows = bench.sweep(TINY, rounds=1, steps=2)
-    assert all(len(changed) <= 1 for changed in seen) and len(seen) == sum(map(len, bench.SWEEPS.values()))
-    assert rows["batch"][0] == {"batch": 16, "milliseconds_an_image": round(0.05 / 16 * 1000, 4)}
+    sizes = bench.cost_of_size(TINY, rounds=1, steps=2)
+    assert all(len(changed) <= 1 for changed in seen) and len(seen) == sum(map(len, bench.SIZES.values()))
+    assert [row["multiply_adds"] for row in sizes["batch"]] == [3 * n * multiply_adds(TINY) for n in (128, 256, 512)]
+    assert sizes["batch"][0]["milliseconds_a_step"] == 50
+    table = str(benchmarks.tables({"sizes": sizes})["Cost against size"])
+    assert table.splitlines()[-1].split() == ["batch", "512", "50.0", "1.00", "4.00", "0.25"]
+
+
+# --- where a step's time goes ---------------------------------------------------------------------
+
+
+only_faster = pytest.mark.skipif(not KERAS_3, reason="only on Keras 3")
+
+
+@only_faster
+@pytest.mark.parametrize("part", [None, "GELU", "LayerNorm", "dropout", "augmentation", "AdamW"])
+def test_a_step_without_a_part_trains_and_lacks_that_part_alone(part, pictures, monkeypatch):
+    images, labels = pictures
+    used = []
+    for name in ("layer_norm", "dropout"):
+        real = getattr(parts.layers, name)
+        monkeypatch.setattr(parts.layers, name, lambda *given, real=real, name=name: used.append(name) or real(*given))
+    monkeypatch.setattr(parts.keras.activations, "gelu", lambda x, approximate: used.append("gelu") or x)
+    model, step = parts.step_without(part, TINY, images)
+    before = [np.array(weight) for weight in model.trainable_weights]
+    assert np.isfinite(float(step(images[:16], labels[:16])["loss"]))
+    assert any(np.any(np.asarray(weight) != old) for weight, old in zip(model.trainable_weights, before, strict=True))
+    assert ("gelu" in used) == (part != "GELU")
+    assert ("layer_norm" in used) == (part != "LayerNorm")
+    augment = model.get_layer("augment" if part != "augmentation" else model.layers[2].name)
+    assert (augment.zoom == 0 and not augment.mirror) == (part == "augmentation")
+    assert isinstance(model.optimizer, parts.keras.optimizers.SGD) == (part == "AdamW")
+    assert (model.get_layer("block_0").token_mixing.drop.rate == 0) == (part == "dropout")
+
+
+@only_faster
+def test_the_products_are_those_of_the_model_s_multiply_adds():
+    shapes = parts.product_shapes(TINY, batch=3)
+    assert sum(m * k * n for m, k, n in shapes) == 3 * multiply_adds(TINY)
+    assert np.isfinite(float(parts.products_step(TINY, batch=4)()["loss"]))
+
+
+@only_faster
+def test_a_part_takes_what_a_step_without_it_saves(monkeypatch):
+    class Parts(FakeWorker):
+        def ask(self, verb, steps=1):
+            taken = {"whole": 0.05, "products": 0.02, "without GELU": 0.04}
+            return 0.1 if verb == "idle" else taken.get(self.name, 0.05) * steps
+
+    monkeypatch.setattr(bench, "Worker", Parts)
+    found = bench.parts_of_a_step(TINY, rounds=2, steps=5)
+    assert found["step"] == 50 and found["matrix products"] == 20 and found["cores idle"] == 0.1
+    assert found["parts"] == {**dict.fromkeys(parts.PARTS, 0), "GELU": 10}
+    table = str(benchmarks.tables({"parts": found})["Where a step's time goes"])
+    assert ["saved", "without", "GELU", "10.0", "20%"] in map(str.split, table.splitlines())
+
+
+# --- what one waits for ---------------------------------------------------------------------------
+
+
+def test_each_of_what_one_waits_for_runs_and_a_failure_shows_its_last_words(tmp_path):
+    assert 0 < clock.seconds([sys.executable, "-c", "print(1)"], tmp_path) < 60
+    with pytest.raises(RuntimeError, match="no such thing"):
+        clock.seconds([sys.executable, "-c", "raise SystemExit('no such thing')"], tmp_path)
+
+
+def test_what_takes_seconds_is_measured_and_shown(monkeypatch):
+    monkeypatch.setattr(clock, "seconds", lambda command, folder, **more: 1.25)
+    found = clock.every_day()
+    assert found == dict.fromkeys(clock.EVERY_DAY, 1.25)
+    assert "mixer-lib --help" in str(benchmarks.tables({"clock": found})["What one waits for"])
 
 
 # --- learning curves of both paths ----------------------------------------------------------------

@@ -1,11 +1,11 @@
 """How fast a training step is, and why (`make bench`).
 
     make bench [TORCH=PYTHON] [RECORD=NAME]
-    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--sweep] [--record NAME]
+    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--clock] [--record NAME]
 
 Every contender runs in a process of its own; they take turns, a few steps each, round after round, so that whatever
 else the machine does falls on all of them. What counts is the median over rounds of ratios taken within one round.
-The card goes to _build/bench.json; a recorded one to mixer_lib/measured/, where chapter 5 finds it.
+The card goes to _build/bench.json; a recorded one to mixer_lib/measured/, where appendix C finds it.
 """
 
 import argparse
@@ -23,12 +23,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(HERE)]
 
+import clock  # noqa: E402
+
 BATCH = 128
-SWEEPS = {
-    "batch": [{"batch": n} for n in (16, 32, 64, 128, 256, 512)],
-    "tokens": [{"image_size": n} for n in (16, 32, 64)],
-    "width": [{"hidden_dim": n} for n in (64, 128, 256)],
-    "depth": [{"num_blocks": n} for n in (2, 4, 8)],
+STEPS_IN_AN_EPOCH = 352  # of CIFAR-100's 45,000 training pictures
+SIZES = {  # once, twice and four times the article's; an image of 48 pixels has 2.25 times as many patches
+    "image_size": (32, 48, 64),
+    "hidden_dim": (128, 256, 512),
+    "num_blocks": (4, 8, 16),
+    "batch": (128, 256, 512),
 }
 
 
@@ -90,25 +93,60 @@ def summary(seconds, first, flops, peak, batch=BATCH):
     return table
 
 
-def sweep(config, rounds, steps):
-    """Milliseconds an image of this library's training step, as one size changes at a time."""
+def parts_of_a_step(config, rounds, steps, batch=BATCH):
+    """Milliseconds of the library's step, of its matrix products alone, and what each part adds to it."""
+    from parts import PARTS
+
+    with contextlib.ExitStack() as stack:
+        names = ["whole", "products", *(f"without {part}" for part in PARTS)]
+        workers = [stack.enter_context(Worker(name, config, batch)) for name in names]
+        seconds = alternate(workers, "train", rounds, steps)
+        idle = workers[0].ask("idle", steps * rounds)
+    whole = seconds["whole"]
+    added = {part: [a - b for a, b in zip(whole, seconds[f"without {part}"], strict=True)] for part in PARTS}
+    return {
+        "step": _milliseconds(whole),
+        "matrix products": _milliseconds(seconds["products"]),
+        "parts": {part: _milliseconds(each) for part, each in added.items()},
+        "cores idle": round(idle, 3),
+    }
+
+
+def _milliseconds(seconds):
+    return round(statistics.median(seconds) * 1000, 2)
+
+
+def cost_of_size(config, rounds, steps):
+    """Milliseconds of this library's training step, and the step's multiply-adds, as one size at a time grows."""
+    from mixer_lib import multiply_adds
+
     found = {}
-    for name, changes in SWEEPS.items():
-        rows = found.setdefault(name, [])
-        for change in changes:
-            sizes = {key: value for key, value in change.items() if key != "batch"}
-            batch = change.get("batch", BATCH)
-            with Worker("mixer_lib", dataclasses.replace(config, **sizes), batch) as worker:
-                seconds = statistics.median(alternate([worker], "train", rounds, steps)["mixer_lib"])
-            rows.append({**change, "milliseconds_an_image": round(seconds / batch * 1000, 4)})
+    for size, values in SIZES.items():
+        batches = [value if size == "batch" else BATCH for value in values]
+        configs = [config if size == "batch" else dataclasses.replace(config, **{size: value}) for value in values]
+        with contextlib.ExitStack() as stack:
+            pairs = zip(configs, batches, strict=True)
+            workers = [stack.enter_context(Worker("mixer_lib", one, batch)) for one, batch in pairs]
+            for worker, value in zip(workers, values, strict=True):
+                worker.name = value
+            seconds = alternate(workers, "train", rounds, steps)
+        found[size] = [
+            {
+                "value": value,
+                "milliseconds_a_step": _milliseconds(seconds[value]),
+                "multiply_adds": 3 * batch * multiply_adds(one),
+            }
+            for value, one, batch in zip(values, configs, batches, strict=True)
+        ]
     return found
 
 
-def measure(config, python_with_torch=None, rounds=7, steps=10, with_sweep=False, batch=BATCH):
+def measure(config, python_with_torch=None, rounds=7, steps=10, batch=BATCH):
     """Run the contenders against each other; the card."""
     from models import STAGES
 
     from mixer_lib import multiply_adds
+    from mixer_lib.compat import KERAS_3
     from mixer_lib.runs.provenance import commit, device_name, versions
 
     card = {
@@ -132,12 +170,15 @@ def measure(config, python_with_torch=None, rounds=7, steps=10, with_sweep=False
         ends = [worker for worker in workers if worker.name in ("article", "mixer_lib", "torch")]
         predict = alternate(ends, "predict", rounds, steps)
         peak = max(before, ruler.ask("peak"))
+        epoch = workers[list(STAGES).index("mixer_lib")].ask("train", STEPS_IN_AN_EPOCH)
     forward = 2 * batch * multiply_adds(config)  # a multiplication and an addition each
     card["peak_gflops"] = round(peak / 1e9, 1)
     card["train"] = summary(train, "article", 3 * forward, peak, batch)
     card["predict"] = summary(predict, "article", forward, peak, batch)
-    if with_sweep:
-        card["sweep"] = sweep(config, min(3, rounds), steps)
+    card["clock"] = {**clock.every_day(), f"{STEPS_IN_AN_EPOCH} training steps, an epoch": round(epoch, 1)}
+    if KERAS_3:  # elsewhere `train` uses the plain layers
+        card["parts"] = parts_of_a_step(config, rounds, steps, batch)
+    card["sizes"] = cost_of_size(config, min(3, rounds), steps)
     return card
 
 
@@ -150,20 +191,27 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="in a turn")
     torch = {"default": os.environ.get("TORCH"), "help": "a Python that has torch: plain PyTorch takes part"}
     parser.add_argument("--torch", metavar="PYTHON", **torch)
-    parser.add_argument("--sweep", action="store_true", help="batch size, tokens, width and depth too")
+    with_commands = {"default": os.environ.get("CLOCK") == "all", "help": "time the Makefile's commands too"}
+    parser.add_argument("--clock", action="store_true", **with_commands)
     parser.add_argument(
         "--record", metavar="NAME", default=os.environ.get("RECORD"), help="keep the card in mixer_lib/measured/"
     )
     asked = parser.parse_args()
     if asked.record and not asked.record.replace("-", "").isalnum():
         parser.error(f"a name has letters, digits and hyphens. Received: {asked.record!r}")
-    card = measure(PRESETS["article"].model, asked.torch, asked.rounds, asked.steps, asked.sweep)
+    card = measure(PRESETS["article"].model, asked.torch, asked.rounds, asked.steps)
+    if asked.clock:
+        from tools.render.pdf import find_browser
+
+        card["clock"] |= clock.commands(".".join(map(str, sys.version_info[:2])), find_browser())
     path = benchmarks.MEASURED / f"{asked.record}.json" if asked.record else ROOT / "_build" / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     for verb in ("train", "predict"):
         print(f"{verb}: {BATCH} images a step; a matrix product reaches {card['peak_gflops']:.0f} GFLOP/s here")
         print(benchmarks.table(card, verb))
+    for title, table in benchmarks.tables(card).items():
+        print(f"{title}\n{table}")
     print(f"card: {path.relative_to(ROOT)}")
 
 

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/worker.py CONTENDER CONFIG_AS_JSON BATCH
 
-Reads lines `train N`, `predict N` (so many steps) and `peak`, answers each with a number: seconds for the steps, or
-the operations per second that a large float32 matrix product reaches. Ends with its input.
+Reads lines `train N`, `predict N` (so many steps), `idle N` and `peak`, answers each with a number: seconds for the
+steps, the share of the cores' time that they leave unused, or the operations per second that a large float32 matrix
+product reaches. Ends with its input.
 """
 
 import json
@@ -40,6 +41,38 @@ def fit_steps(model, images, labels, batch, steps):
     return ends[-1] - ends[WARM - 1]
 
 
+def part_contender(name, config, images, labels, batch):
+    """The step without a part, "without GELU", or its matrix products alone; answers `idle` too (see `idle_share`)."""
+    from parts import products_step, step_without
+
+    if name == "products":
+        step = products_step(config, batch)
+    else:
+        _, step = step_without(name.removeprefix("without ") if name != "whole" else None, config, images)
+    pictures, classes = images[:batch], labels[:batch]
+
+    def train(steps):
+        return timed_steps(lambda: step(pictures, classes), steps)
+
+    return {"train": train, "idle": lambda steps: idle_share(train, steps)}
+
+
+def timed_steps(step, steps):
+    """Seconds for the steps; their values stay on the device until the last step's loss is fetched."""
+    started = time.perf_counter()
+    for _ in range(steps):
+        values = step()
+    float(values["loss"])
+    return time.perf_counter() - started
+
+
+def idle_share(run, steps):
+    """The share of this machine's core time that the process leaves unused during the steps."""
+    used = time.process_time()
+    seconds = run(steps)
+    return 1 - (time.process_time() - used) / (seconds * len(os.sched_getaffinity(0)))
+
+
 def torch_contender(config, images, labels, batch):
     from torch_mixer import torch_model
 
@@ -63,12 +96,8 @@ def keras_contender(stage, config, images, labels, batch):
             return fit_steps(model, images, labels, batch, steps)
     else:
 
-        def train(steps):  # the values stay on the device until the last step's are fetched
-            started = time.perf_counter()
-            for _ in range(steps):
-                values = step(pictures, classes)
-            float(values["loss"])
-            return time.perf_counter() - started
+        def train(steps):
+            return timed_steps(lambda: step(pictures, classes), steps)
 
     return {"train": train, "predict": lambda steps: timed(lambda: plain.predict_on_batch(pictures), steps)}
 
@@ -102,7 +131,8 @@ def main():
         return serve(torch_contender(types.SimpleNamespace(**config), images, labels, batch), sys.stdin, answers)
     from mixer_lib import MixerConfig
 
-    verbs = keras_contender(contender, MixerConfig(**config), images, labels, batch)
+    of_a_part = contender in ("whole", "products") or contender.startswith("without ")
+    verbs = (part_contender if of_a_part else keras_contender)(contender, MixerConfig(**config), images, labels, batch)
     return serve(verbs, sys.stdin, answers)
 
 

@@ -1,6 +1,7 @@
 """The book builds strictly, reads offline and describes its pictures."""
 
 import re
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +12,10 @@ from PIL import Image
 
 from tools.paths import ROOT
 from tools.render import pdf
+
+sys.path.append(str(ROOT / "book" / "_ext"))
+
+import chapter_numbers
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +30,23 @@ def test_every_page_of_the_contents_is_rendered(html):
         assert (html / "book" / f"{path.stem}.html").is_file()
     for path in CHAPTERS:
         assert (html / "notebooks" / f"{path.stem}.html").is_file()
+
+
+def test_a_chapter_has_the_number_of_its_file_and_so_have_its_figures(soups, html):
+    for path in CHAPTERS:
+        number = chapter_numbers.number_of(f"notebooks/{path.stem}")
+        soup = soups[html / "notebooks" / f"{path.stem}.html"]
+        assert soup.select_one("h1 .section-number").text.strip() == f"{number}."
+        captions = [tag.text.split()[1] for tag in soup.select("figcaption .caption-number")]
+        assert captions == [f"{number}.{count}" for count in range(1, len(captions) + 1)]
+        beside = soups[html / "book" / "index.html"].find("a", href=f"../notebooks/{path.stem}.html", class_="internal")
+        assert beside.text.strip().startswith(f"{number}. ")
+
+
+def test_a_page_that_is_no_chapter_has_no_number():
+    numbers = [chapter_numbers.number_of(f"notebooks/{name}") for name in ("00_thirty_lines", "10_paper", "a_decay")]
+    assert numbers == [0, 10, "A"]
+    assert chapter_numbers.number_of("book/results") is None
 
 
 def external(address):
@@ -93,6 +115,14 @@ def test_first_uses_of_words_lead_to_the_glossary(soups):
         assert all("glossary.html#term-" in word for word in words)
         assert len(words) == len(set(words)), path.name
         assert not [link for link in links if link.find_parent(["h1", "h2", "h3", "pre", "code", "figcaption"])]
+
+
+def test_prose_has_one_kind_of_apostrophe(html):
+    for path in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
+        article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").find("article")
+        for tag in article.find_all(["pre", "code", "script", "style", "svg"]):
+            tag.decompose()
+        assert re.findall(r".{0,30}'.{0,30}", article.get_text()) == [], path.name
 
 
 def test_the_book_to_print_is_one_page_whose_names_are_single_and_whose_links_lead_somewhere(html):

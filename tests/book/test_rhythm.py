@@ -1,12 +1,17 @@
 """Every chapter keeps the book's rhythm, and its file holds what a published chapter holds."""
 
 import re
+import sys
 
 import numbers_in_prose
 from pages import CHAPTERS, code, each_chapter, prose, read
 
 from tools.chapters.stamps import INSTALL_CELL, stale
 from tools.paths import ROOT
+
+sys.path.append(str(ROOT / "book" / "_ext"))
+
+from chapter_numbers import number_of
 
 PREDICTION = re.compile(r"\*\*Predict[^*]*\*\*")
 ANSWERS = re.compile(r"^[`:]{3}\{admonition\} Each answer, and why\n(.*?)^[`:]{3}", re.M | re.S)
@@ -64,6 +69,14 @@ def minutes(path):
 def test_the_time_at_the_top_is_what_words_and_cells_take(path):
     stated = int(re.search(r"\*\*Time:\*\* about (\d+) minutes, without the exercises\.", prose(path))[1])
     assert abs(stated - minutes(path)) <= 4, f"{minutes(path):.0f} minutes by words and cells"
+
+
+@each_chapter
+def test_the_index_gives_a_chapter_the_time_and_the_number_that_it_has(path):
+    index = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    number, stated = re.search(rf"^\| \[(\w+) [^]]+\]\(\.\./notebooks/{path.name}\) \| (\d+) \|", index, re.M).groups()
+    assert number == str(number_of(f"notebooks/{path.stem}"))
+    assert f"**Time:** about {stated} minutes" in prose(path)
 
 
 @each_chapter

@@ -1,13 +1,18 @@
 """What figures show, read from their axes."""
 
+import json
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from small_runs import python_environment
 
 from mixer_lib import figures
+from mixer_lib.analysis import benchmarks
+from mixer_lib.figures.style import PICTURES, png_options
 from mixer_lib.figures.training import learning_rate_drops
 from mixer_lib.runs import recorded
 
@@ -41,6 +46,57 @@ def test_learning_curves_of_several_seeds_are_a_mean_and_a_band_for_each_path():
     assert len(losses.collections) == 2 and all("2 seeds" in line.get_label() for line in losses.lines)
 
 
+def test_runs_that_run_close_together_are_told_apart_by_their_differences():
+    history = recorded.history("article")
+    shorter = history[:20].copy()
+    shorter["top1"] += 0.01
+    above, below = figures.compare_histories({"one": history, "two": shorter}, {"top1": "x"}, minus="one").axes
+    assert [len(line.get_xdata()) for line in above.lines] == [len(history), 20]
+    zero, difference = (line.get_ydata() for line in below.lines)
+    assert (zero == 0).all() and difference == pytest.approx(np.ones(20))  # a point, as far as both go
+
+
+def test_where_the_seeds_of_both_ways_agree_both_curves_are_seen():
+    """The one below is much wider, and of another colour, than the one drawn over it."""
+    (below, above), *_ = (ax.lines for ax in figures.seed_bands(benchmarks.learning_curves()).axes)
+    assert below.get_linewidth() > 3 * above.get_linewidth() and below.get_color() != above.get_color()
+
+
+PHONE, SMALLEST = 400, 9  # pixels: the width that a figure has there, and the height of letters that are read there
+
+
+def test_letters_are_large_enough_on_a_phone():
+    article = recorded.history("article")
+    names = ("article", "article-as-written", "article-plus", "keras-decay")
+    with plt.rc_context():
+        figures.use_style()
+        drawn = [
+            figures.learning_curves(article),
+            figures.seed_bands(benchmarks.learning_curves()),
+            figures.step_waterfall({"one": BENCHMARK}),
+            figures.compare_histories({name: recorded.history(name) for name in names}, {"top1": "x"}, minus="article"),
+            figures.line_plot([0, 1], {"a curve": [0, 1]}, "x", "y", marks={1: "a mark"}),
+            figures.stacked_bars({"a part": [1, 2], "another part": [2, 1]}, ["one", "two"]),
+        ]
+        for figure in drawn:
+            width = png_options(figure)["bbox_inches"].width
+            texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+            letters = min(text.get_fontsize() for text in texts) / 72  # inches
+            assert letters / width * PHONE >= SMALLEST, [text.get_text() for text in texts]
+
+
+def test_a_png_says_where_pictures_and_maps_lie_and_nothing_else():
+    with plt.rc_context():
+        figures.use_style()
+        plain = figures.line_plot([0, 1], {"a curve": [0, 1]}, "x", "y")
+        image = figures.top_k_bars(np.zeros((8, 8, 3)), [("cat", 0.7), ("dog", 0.2)])
+        both = figures.reach_maps({"a": np.ones((2, 2)), "b": np.full((2, 2), 0.1)})
+        found = [json.loads(png_options(figure)["metadata"][PICTURES]) for figure in (plain, image, both)]
+    assert [len(boxes) for boxes in found] == [0, 1, 3]  # two maps and the bar of their colours
+    for left, top, right, bottom in found[1] + found[2]:
+        assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+
+
 def test_only_a_plateau_s_halvings_are_called_halvings():
     halved = learning_rate_drops(recorded.history("article"))
     rates = dict(zip(*(recorded.history("article")[name] for name in ("epoch", "lr")), strict=True))
@@ -72,7 +128,7 @@ from mixer_lib import figures
 before = dict(matplotlib.rcParams), sys.displayhook, sys.excepthook, set(vars(builtins))
 with matplotlib.rc_context():
     figures.use_style()
-    assert matplotlib.rcParams["figure.figsize"] == [7.0, 3.4]
+    assert matplotlib.rcParams["figure.figsize"] == [6.5, 3.4]
 assert (dict(matplotlib.rcParams), sys.displayhook, sys.excepthook, set(vars(builtins))) == before
 assert "IPython" not in sys.modules
 """

@@ -5,7 +5,6 @@ import os
 import pytest
 
 from mixer_lib import chapter_settings
-from mixer_lib.notebook import settings
 from mixer_lib.notebook.settings import ChapterSettings
 
 
@@ -142,12 +141,8 @@ def test_the_caption_says_profile_and_data_in_one_sentence():
     assert "MNIST" in chapter_settings(dataset="mnist").caption
 
 
-def test_devices_are_one_but_on_kaggle_all_cards_by_which_the_batch_divides(monkeypatch):
-    assert chapter_settings().devices == 1
-    monkeypatch.setattr(settings, "host", lambda: "Kaggle")
-    monkeypatch.setattr(settings, "seen_gpus", lambda: 3)
-    assert chapter_settings().devices == 2
-    monkeypatch.setattr(settings, "seen_gpus", lambda: 0)
+def test_devices_are_one_also_on_kaggle_until_asked_for_more(monkeypatch):
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     assert chapter_settings().devices == 1
     monkeypatch.setenv("MIXER_DEVICES", "4")
     assert chapter_settings().devices == 4

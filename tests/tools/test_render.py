@@ -5,6 +5,8 @@ import sys
 
 import nbformat
 import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
 from small_notebooks import notebook
 
 from tools.hosting import address
@@ -14,6 +16,7 @@ from tools.render import pdf
 
 sys.path.append(str(ROOT / "book" / "_ext"))
 import mixer_book
+import other_data
 
 
 def test_without_a_browser_the_book_is_not_printed_and_one_line_says_what_to_install(monkeypatch):
@@ -59,6 +62,18 @@ def test_a_card_role_prints_the_recorded_figure(text, shown):
 def test_a_card_role_refuses_what_is_not_recorded(text):
     with pytest.raises(ValueError, match="card"):
         mixer_book.card_text(CARDS, text)
+
+
+@pytest.mark.parametrize(("data", "noted"), [("scikit-learn's embedded digits", True), ("CIFAR-100", False)])
+def test_a_chapter_on_other_data_than_its_text_is_about_says_so_at_its_top(data, noted):
+    page = publish_doctree(
+        f"Title\n=====\n\nText.\n\n::\n\n    This page shows the fast profile, on {data}.\n    1,797 pictures\n"
+    )
+    other_data.add_note(None, page)
+    notes = [*page.findall(nodes.note)]
+    assert len(notes) == noted
+    if noted:
+        assert f"on {data}.".replace("'", "’") in notes[0].astext() and notes[0].parent.index(notes[0]) == 1
 
 
 # staging

@@ -14,8 +14,8 @@ class ChapterFailed(Exception):
 
 
 def chapter_paths(folder=NOTEBOOKS):
-    """The chapters in reading order. Raises ChapterFailed when there are none."""
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    """The chapters in reading order, appendices last. Raises ChapterFailed when there are none."""
+    paths = sorted(path for names in ("[0-9][0-9]_*.ipynb", "[a-z]_*.ipynb") for path in folder.glob(names))
     if not paths:
         raise ChapterFailed(f"no chapters in {folder.name}/: expected files such as 01_data.ipynb")
     return paths

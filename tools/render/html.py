@@ -1,6 +1,7 @@
 """Stage and render the book strictly (`make book`), or a profile's executed chapters (quick, execute).
 
-With SOLUTIONS=no the exercises keep their questions and lose their solutions: a book to hand out in a class.
+With SOLUTIONS=no the exercises keep their questions and lose their solutions: a book to hand out in a class. The
+notebooks that its pages offer, also in _build/without-solutions/students/, have an empty cell for each of them.
 
 The staged copy under _build/<profile>/stage/ has the repository's layout, so that links and launch
 addresses are right. The rendered book takes its place, _build/<profile>/html/, only when the strict build
@@ -20,6 +21,7 @@ import yaml
 
 from tools.hosting.address import repository_url
 from tools.paths import BUILD, ROOT
+from tools.render.downloads import without_solutions, write_downloads
 from tools.setup.options import read_options
 from tools.verbs import exclusive, run
 
@@ -42,19 +44,6 @@ def copy_tree(source, target):
     ignore = shutil.ignore_patterns(".*", "__pycache__")
     if source.is_dir():
         shutil.copytree(source, target, ignore=ignore)
-
-
-def without_solutions(notebook):
-    """The notebook, given and returned as a dict, without its solutions: the cells from each start to its end."""
-    kept, inside = [], False
-    for cell in notebook["cells"]:
-        text = "".join(cell["source"])
-        inside = inside or "{solution-start}" in text
-        if not inside:
-            kept.append(cell)
-        if "{solution-end}" in text:
-            inside = False
-    return {**notebook, "cells": kept}
 
 
 def stage_book(stage, chapters=(), solutions=True):
@@ -96,6 +85,7 @@ def render(profile, chapters=(), build=BUILD, solutions=True):
         lines = [line for line in done.stdout.splitlines() if re.search("warning|error|exception", line, re.I)]
         print("\n".join(lines[:30] or done.stdout.splitlines()[-30:]), file=sys.stderr)
         sys.exit(f"the strict build of the book failed (all that it said: {log})")
+    write_downloads(stage / "_build" / "html", sorted((ROOT / "notebooks").glob("*.ipynb")), solutions)
     html, last = build / profile / "html", build / profile / "html.last"
     shutil.rmtree(last, ignore_errors=True)
     if html.exists():
@@ -111,6 +101,11 @@ def main():
     unsolved = read_options()["solutions"] is False
     html = render("without-solutions", solutions=False) if unsolved else render("committed")
     print(f"the book: {(html / 'index.html').relative_to(ROOT)}")
+    if unsolved:
+        students = html.parent / "students"
+        shutil.rmtree(students, ignore_errors=True)
+        shutil.copytree(html / "_sources" / "notebooks", students)
+        print(f"the notebooks for students: {students.relative_to(ROOT)}/")
 
 
 if __name__ == "__main__":

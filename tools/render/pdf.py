@@ -90,7 +90,7 @@ def whole(html, pages):
         soup = BeautifulSoup((html / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
         article = soup.find("article", class_="bd-article")
         article["class"] = [*article["class"], *([] if articles else ["cover"])]
-        for tag in article.find_all(["script", "button"]):
+        for tag in [*article.find_all(["script", "button"]), *article.find_all("img", class_="only-dark")]:
             tag.decompose()
         for tag in article.find_all(id=True):
             tag["id"] = anchor(page, tag["id"])
