@@ -6,6 +6,8 @@ Source of the names: google-research/vision_transformer, models_mixer.py.
 """
 
 import base64
+import contextlib
+import json
 import re
 import urllib.request
 import zipfile
@@ -26,6 +28,9 @@ RELEASED = {
     for name in ("b/16", "l/16")
     for data in ("imagenet1k", "imagenet21k")
 }
+# Keras's own list, {"0": ["n01440764", "tench"], ...}: in the order of the WordNet numbers, as the released heads are
+IMAGENET_WORDS = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
+IMAGENET_WORDS_HASH = "md5:c2c37ea517e94d9795004a39431a14cb"
 MIDDLE_GREY = 127.5  # the authors' models see colours from -1 to 1
 
 
@@ -102,6 +107,22 @@ def _published_md5(url):
     return base64.b64decode(found[1]).hex()
 
 
+def _place(name):
+    """Where a released file lies once it is fetched; ValueError for a name that is not in `RELEASED`."""
+    if name not in RELEASED:
+        raise ValueError(f"There is no released model of this name: use one of {sorted(RELEASED)}. Received: {name!r}.")
+    return keras_cache().parent / "released-mixers" / f"{name.replace('/', '_')}.npz"
+
+
+def find_released(name):
+    """The path of a file that `fetch_released` has downloaded before, or None. Uses no network.
+
+    ValueError for a name that is not in `RELEASED`.
+    """
+    path = _place(name)
+    return path if path.is_file() else None
+
+
 def fetch_released(name):
     """Download a released file, such as "b/16-imagenet1k", into Keras's cache, unless it is there; returns its path.
 
@@ -110,9 +131,7 @@ def fetch_released(name):
 
     ValueError for a name that is not in `RELEASED`, or a file with another checksum; OSError if the host is silent.
     """
-    if name not in RELEASED:
-        raise ValueError(f"There is no released model of this name: use one of {sorted(RELEASED)}. Received: {name!r}.")
-    path = keras_cache().parent / "released-mixers" / f"{name.replace('/', '_')}.npz"
+    path = _place(name)
     fetch(RELEASED[name], f"md5:{_published_md5(RELEASED[name])}", path)
     return path
 
@@ -164,3 +183,16 @@ def save_released(model, file):
         for key, weight in zip(keys, layer.get_weights(), strict=True):
             arrays[key] = weight.reshape(_released_shape(key, weight.shape, size))
     np.savez(user_path(file), **arrays)
+
+
+def imagenet_words():
+    """The names of ImageNet's 1,000 classes in the order of the released models' logits, or None.
+
+    mixer_lib does not ship them: they are read from Keras's cache, and fetched into it where they are missing. None if
+    their host can't be reached.
+    """
+    path = keras_cache().parent / "models" / "imagenet_class_index.json"
+    with contextlib.suppress(OSError):
+        fetch(IMAGENET_WORDS, IMAGENET_WORDS_HASH, path)
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return [entries[str(number)][1] for number in range(len(entries))]
