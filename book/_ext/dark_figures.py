@@ -66,9 +66,12 @@ def dark_variant(pixels, boxes):
     colours = np.column_stack([packed >> 16, packed >> 8 & 255, packed & 255])
     dark = darkened(colours)[places.reshape(-1)].reshape(pixels.shape)
     for left, top, right, bottom in boxes:
-        rows = slice(max(round(top * height), 0), max(round(bottom * height), 0))
-        columns = slice(max(round(left * width), 0), max(round(right * width), 0))
-        dark[rows, columns] = pixels[rows, columns]
+        # a pixel more on each side, and no white ones at the edge: it may lie on either side of a pixel
+        rows = slice(max(round(top * height) - 1, 0), round(bottom * height) + 1)
+        columns = slice(max(round(left * width) - 1, 0), round(right * width) + 1)
+        kept = (pixels[rows, columns] < 250).any(axis=2, keepdims=True)
+        kept[2:-2, 2:-2] = True
+        dark[rows, columns] = np.where(kept, pixels[rows, columns], dark[rows, columns])
     return dark
 
 

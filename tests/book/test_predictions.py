@@ -44,10 +44,11 @@ def test_every_question_of_the_book_has_exactly_one_right_option(html):
 def test_every_page_knows_the_questions_of_all_chapters(html):
     page = (html / "book" / "index.html").read_text(encoding="utf-8")
     names = json.loads(re.search(r'id="predictions">(.*?)</script>', page)[1])
-    assert list(names) == [f"notebooks/{path.stem}" for path in CHAPTERS]
+    asking = [path for path in CHAPTERS if "**Predict first.**" in prose(path)]
+    assert list(names) == [f"notebooks/{path.stem}" for path in asking]
     everything = sum(names.values(), [])
     assert len(everything) == len(set(everything))
-    for path in CHAPTERS:
+    for path in asking:
         for name, (options, _) in zip(names[f"notebooks/{path.stem}"], asked(html, path.stem), strict=True):
             assert f"predict-{name}" in options["class"]
 
@@ -130,7 +131,7 @@ def test_questions_are_answered_with_the_keyboard_and_kept_in_the_browser(html, 
     chapter.goto((html / "book" / "index.html").as_uri())
     line = chapter.locator(".predict-progress")
     assert re.match(
-        r"You have predicted 1 of \d+ answers: 3\. The two mixings 1 of 2\. Forget all answers$", line.inner_text()
+        r"You have predicted 1 of \d+ answers: \d+\. The two mixings 1 of 2\. Forget all answers$", line.inner_text()
     )
     assert line.locator("a").get_attribute("href").endswith("notebooks/03_mixing.html")
     line.get_by_role("button").click()
