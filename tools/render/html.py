@@ -85,12 +85,14 @@ def render(profile, chapters=(), build=BUILD, solutions=True):
         lines = [line for line in done.stdout.splitlines() if re.search("warning|error|exception", line, re.I)]
         print("\n".join(lines[:30] or done.stdout.splitlines()[-30:]), file=sys.stderr)
         sys.exit(f"the strict build of the book failed (all that it said: {log})")
-    write_downloads(stage / "_build" / "html", sorted((ROOT / "notebooks").glob("*.ipynb")), solutions)
+    rendered = stage / "_build" / "html"
+    offered = [path.name for path in (rendered / "_sources" / "notebooks").glob("*.ipynb")]
+    write_downloads(rendered, [ROOT / "notebooks" / name for name in sorted(offered)], solutions)
     html, last = build / profile / "html", build / profile / "html.last"
     shutil.rmtree(last, ignore_errors=True)
     if html.exists():
         html.rename(last)
-    (stage / "_build" / "html").rename(html)
+    rendered.rename(html)
     shutil.rmtree(last, ignore_errors=True)
     return html
 
