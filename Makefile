@@ -1,9 +1,9 @@
 # Every command sets up what it needs by itself, in .venv/. `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help quick lab book pdf execute sweep test check mutate bench kaggle lint publish address lock clean
-export PYTHON DATASET DATA EPOCHS SEED DEVICES SOLUTIONS PORT OWNER INPUTS PUSH TORCH RECORD CLOCK FILE
+export PYTHON DATASET DATA EPOCHS SEED DEVICES SOLUTIONS PORT OWNER INPUTS PUSH TORCH JAX RECORD CLOCK FILE
 # those of them that stand in the shell and not on the command line: the commands name them
-FROM_ENVIRONMENT := $(foreach n,PYTHON DATASET DATA EPOCHS SEED DEVICES SOLUTIONS PORT OWNER INPUTS PUSH TORCH RECORD CLOCK FILE,$(if $(filter environment,$(origin $n)),$n))
+FROM_ENVIRONMENT := $(foreach n,PYTHON DATASET DATA EPOCHS SEED DEVICES SOLUTIONS PORT OWNER INPUTS PUSH TORCH JAX RECORD CLOCK FILE,$(if $(filter environment,$(origin $n)),$n))
 export FROM_ENVIRONMENT
 RUN := sh tools/setup/in_env.sh
 RUN_DEV := $(RUN) --dev
@@ -41,7 +41,7 @@ check: ## make test, and a browser, hosted images, and the real data where it is
 mutate: ## maintainers: break the library in many places, one at a time: do the tests notice? (outside of make test)
 	@$(RUN_DEV) tests/mutate.py
 
-bench: ## how fast a training step is, beside the article's way of writing it (TORCH= RECORD= CLOCK=, see CONTRIBUTING.md)
+bench: ## how fast a training step is, beside the article's way of writing it (TORCH= JAX= RECORD= CLOCK=, see CONTRIBUTING.md)
 	@$(RUN_DEV) tests/benchmarks/bench.py
 
 kaggle: ## notebooks for Kaggle and Colab in _build/kaggle/ (OWNER= INPUTS= PUSH=, see book/kaggle.md)

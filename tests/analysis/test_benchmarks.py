@@ -26,7 +26,7 @@ if KERAS_3:
 
 TINY = MixerConfig(8, 4, 1, 8, 4, 4, num_classes=10, dropout=0.2, shared_norm=True)
 SECONDS = {"article": 0.2, "loop": 0.18, "zoom": 0.16, "xla": 0.1, "masks": 0.08, "layers": 0.06, "mixer_lib": 0.05}
-SECONDS["torch"] = 0.25
+SECONDS |= {"torch": 0.25, "torch, compiled": 0.15, "jax": 0.09}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def card(monkeypatch):
     monkeypatch.setattr(bench, "Worker", FakeWorker)
     monkeypatch.setattr(FakeWorker, "asked", [])
     monkeypatch.setattr(clock, "every_day", dict)
-    return bench.measure(TINY, python_with_torch="python", rounds=2, steps=5, batch=32)
+    return bench.measure(TINY, python_with_torch="python", python_with_jax="python", rounds=2, steps=5, batch=32)
 
 
 def test_the_contenders_take_turns(card):
@@ -126,7 +126,7 @@ def test_the_contenders_take_turns(card):
 
 def test_the_card_says_what_was_measured_on_what(card):
     assert [*card["train"]] == [*SECONDS]
-    assert [*card["predict"]] == ["article", "mixer_lib", "torch"]
+    assert [*card["predict"]] == ["article", "mixer_lib", "torch", "torch, compiled", "jax"]
     assert card["train"]["mixer_lib"]["milliseconds_a_step"] == 50
     assert card["train"]["mixer_lib"]["times_as_fast"] == pytest.approx(4)
     assert card["train"]["mixer_lib"]["share_of_peak"] == round(6 * 32 * multiply_adds(TINY) / 0.05 / 1e11, 3)

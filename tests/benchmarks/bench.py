@@ -1,7 +1,7 @@
 """How fast a training step is, and why (`make bench`).
 
-    make bench [TORCH=PYTHON] [RECORD=NAME]
-    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--clock] [--record NAME]
+    make bench [TORCH=PYTHON] [JAX=PYTHON] [CLOCK=all] [RECORD=NAME]
+    python tests/benchmarks/bench.py [--rounds 7] [--steps 10] [--torch PYTHON] [--jax PYTHON] [--clock] [--record NAME]
 
 Every contender runs in a process of its own; they take turns, a few steps each, round after round, so that whatever
 else the machine does falls on all of them. What counts is the median over rounds of ratios taken within one round.
@@ -41,8 +41,9 @@ class Worker:
     def __init__(self, contender, config, batch=BATCH, python=sys.executable):
         command = [python, str(HERE / "worker.py"), contender, json.dumps(dataclasses.asdict(config)), str(batch)]
         self.name = contender
+        environment = {**os.environ, **({"KERAS_BACKEND": "jax"} if contender == "jax" else {})}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
         )
 
     def ask(self, verb, steps=1):
@@ -141,7 +142,7 @@ def cost_of_size(config, rounds, steps):
     return found
 
 
-def measure(config, python_with_torch=None, rounds=7, steps=10, batch=BATCH):
+def measure(config, python_with_torch=None, python_with_jax=None, rounds=7, steps=10, batch=BATCH):
     """Run the contenders against each other; the card."""
     from models import STAGES
 
@@ -163,11 +164,14 @@ def measure(config, python_with_torch=None, rounds=7, steps=10, batch=BATCH):
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(Worker(stage, config, batch)) for stage in STAGES]
         if python_with_torch:
-            workers.append(stack.enter_context(Worker("torch", config, batch, python_with_torch)))
+            for name in ("torch", "torch, compiled"):
+                workers.append(stack.enter_context(Worker(name, config, batch, python_with_torch)))
+        if python_with_jax:
+            workers.append(stack.enter_context(Worker("jax", config, batch, python_with_jax)))
         ruler = stack.enter_context(Worker("peak", config))
         before = ruler.ask("peak")
         train = alternate(workers, "train", rounds, steps)
-        ends = [worker for worker in workers if worker.name in ("article", "mixer_lib", "torch")]
+        ends = [worker for worker in workers if worker.name not in STAGES or worker.name in ("article", "mixer_lib")]
         predict = alternate(ends, "predict", rounds, steps)
         peak = max(before, ruler.ask("peak"))
         epoch = workers[list(STAGES).index("mixer_lib")].ask("train", STEPS_IN_AN_EPOCH)
@@ -191,6 +195,8 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="in a turn")
     torch = {"default": os.environ.get("TORCH"), "help": "a Python that has torch: plain PyTorch takes part"}
     parser.add_argument("--torch", metavar="PYTHON", **torch)
+    jax = {"default": os.environ.get("JAX"), "help": "a Python that has jax and keras: this library on JAX takes part"}
+    parser.add_argument("--jax", metavar="PYTHON", **jax)
     with_commands = {"default": os.environ.get("CLOCK") == "all", "help": "time the Makefile's commands too"}
     parser.add_argument("--clock", action="store_true", **with_commands)
     parser.add_argument(
@@ -199,7 +205,7 @@ def main():
     asked = parser.parse_args()
     if asked.record and not asked.record.replace("-", "").isalnum():
         parser.error(f"a name has letters, digits and hyphens. Received: {asked.record!r}")
-    card = measure(PRESETS["article"].model, asked.torch, asked.rounds, asked.steps)
+    card = measure(PRESETS["article"].model, asked.torch, asked.jax, asked.rounds, asked.steps)
     if asked.clock:
         from tools.render.pdf import find_browser
 

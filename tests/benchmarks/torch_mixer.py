@@ -1,12 +1,15 @@
-"""The article's Mixer in plain, eager PyTorch: model, augmentation, optimizer. Needs torch and nothing of Keras."""
+"""The article's Mixer in plain PyTorch: model, augmentation, optimizer. Needs torch and nothing of Keras."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 
-def torch_model(config, images):
-    """Two functions: one trains a step on (B, H, W, 3) images and (B,) labels, one gives (B, classes) logits."""
+def torch_model(config, images, compiled=False):
+    """Two functions: one trains a step on (B, H, W, 3) images and (B,) labels, one gives (B, classes) logits.
+
+    PyTorch computes eagerly, or by `torch.compile`.
+    """
 
     class Mixer(nn.Module):
         def __init__(self):
@@ -40,7 +43,7 @@ def torch_model(config, images):
         grid = functional.affine_grid(turn, x.shape, align_corners=False)
         return functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
-    model = Mixer()
+    model = torch.compile(Mixer()) if compiled else Mixer()
     optimizer = torch.optim.AdamW(model.parameters(), 0.005, weight_decay=0.02)
     mean, std = (torch.tensor(images.mean((0, 1, 2))), torch.tensor(images.std((0, 1, 2))))
 

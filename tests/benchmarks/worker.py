@@ -73,10 +73,10 @@ def idle_share(run, steps):
     return 1 - (time.process_time() - used) / (seconds * len(os.sched_getaffinity(0)))
 
 
-def torch_contender(config, images, labels, batch):
+def torch_contender(config, images, labels, batch, compiled=False):
     from torch_mixer import torch_model
 
-    step, predict = torch_model(config, images)
+    step, predict = torch_model(config, images, compiled)
     pictures, classes = images[:batch], labels[:batch]
     return {
         "train": lambda steps: timed(lambda: step(pictures, classes), steps),
@@ -100,6 +100,24 @@ def keras_contender(stage, config, images, labels, batch):
             return timed_steps(lambda: step(pictures, classes), steps)
 
     return {"train": train, "predict": lambda steps: timed(lambda: plain.predict_on_batch(pictures), steps)}
+
+
+def jax_contender(config, images, labels, batch):
+    """As `train` does it on JAX: several steps in one compiled call (KERAS_BACKEND=jax)."""
+    from models import keras_model
+
+    from mixer_lib.speedups import epochs
+    from mixer_lib.speedups.devices import Execution
+
+    model, together = keras_model("mixer_lib", config, images), 5
+    step = Execution(jit_compile=True).train_step(model)
+    train_on = epochs.steps_together(model, images, labels, step, False, together)
+    rows = np.arange(batch)
+
+    def train(steps):  # a multiple of 5, else another program would be compiled for the rest
+        return timed(lambda: list(train_on([rows] * steps, [0.005] * steps, None)), 1)
+
+    return {"train": train, "predict": lambda steps: timed(lambda: model.predict_on_batch(images[:batch]), steps)}
 
 
 def matrix_product_peak():
@@ -127,9 +145,13 @@ def main():
     side, classes = config["image_size"], config["num_classes"]
     images = draw.integers(0, 256, (max(batch, 1024), side, side, 3), dtype=np.uint8)
     labels = draw.integers(0, classes, len(images))
-    if contender == "torch":  # its Python may have neither Keras nor TensorFlow
-        return serve(torch_contender(types.SimpleNamespace(**config), images, labels, batch), sys.stdin, answers)
+    if contender.startswith("torch"):  # its Python may have neither Keras nor TensorFlow
+        sizes, compiled = types.SimpleNamespace(**config), contender == "torch, compiled"
+        return serve(torch_contender(sizes, images, labels, batch, compiled), sys.stdin, answers)
     from mixer_lib import MixerConfig
+
+    if contender == "jax":
+        return serve(jax_contender(MixerConfig(**config), images, labels, batch), sys.stdin, answers)
 
     of_a_part = contender in ("whole", "products") or contender.startswith("without ")
     verbs = (part_contender if of_a_part else keras_contender)(contender, MixerConfig(**config), images, labels, batch)
