@@ -43,7 +43,12 @@ class Worker:
         self.name = contender
         environment = {**os.environ, **({"KERAS_BACKEND": "jax"} if contender == "jax" else {})}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
 
     def ask(self, verb, steps=1):
