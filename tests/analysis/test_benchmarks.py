@@ -126,7 +126,7 @@ def test_the_contenders_take_turns(card):
 
 def test_the_card_says_what_was_measured_on_what(card):
     assert [*card["train"]] == [*SECONDS]
-    assert [*card["predict"]] == ["article", "mixer_lib", "torch", "torch, compiled", "jax"]
+    assert [*card["predict"]] == ["article", "mixer_lib", "torch", "torch, compiled"]
     assert card["train"]["mixer_lib"]["milliseconds_a_step"] == 50
     assert card["train"]["mixer_lib"]["times_as_fast"] == pytest.approx(4)
     assert card["train"]["mixer_lib"]["share_of_peak"] == round(6 * 32 * multiply_adds(TINY) / 0.05 / 1e11, 3)

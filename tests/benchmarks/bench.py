@@ -176,7 +176,7 @@ def measure(config, python_with_torch=None, python_with_jax=None, rounds=7, step
         ruler = stack.enter_context(Worker("peak", config))
         before = ruler.ask("peak")
         train = alternate(workers, "train", rounds, steps)
-        ends = [worker for worker in workers if worker.name not in STAGES or worker.name in ("article", "mixer_lib")]
+        ends = [worker for worker in workers if worker.name in ("article", "mixer_lib", "torch", "torch, compiled")]
         predict = alternate(ends, "predict", rounds, steps)
         peak = max(before, ruler.ask("peak"))
         epoch = workers[list(STAGES).index("mixer_lib")].ask("train", STEPS_IN_AN_EPOCH)

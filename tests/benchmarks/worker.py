@@ -103,7 +103,7 @@ def keras_contender(stage, config, images, labels, batch):
 
 
 def jax_contender(config, images, labels, batch):
-    """As `train` does it on JAX: several steps in one compiled call (KERAS_BACKEND=jax)."""
+    """Training as `train` does it on JAX: several steps in one compiled call (KERAS_BACKEND=jax)."""
     from models import keras_model
 
     from mixer_lib.speedups import epochs
@@ -117,7 +117,7 @@ def jax_contender(config, images, labels, batch):
     def train(steps):  # a multiple of 5, else another program would be compiled for the rest
         return timed(lambda: list(train_on([rows] * steps, [0.005] * steps, None)), 1)
 
-    return {"train": train, "predict": lambda steps: timed(lambda: model.predict_on_batch(images[:batch]), steps)}
+    return {"train": train}
 
 
 def matrix_product_peak():
