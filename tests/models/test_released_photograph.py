@@ -50,7 +50,8 @@ def run_the_cell(capsys):
     source = next(cell.source for cell in chapter.cells if cell.id == "paper-photograph")
     names = {"mixer_lib": mixer_lib, "released": released, "figures": figures, "np": np}
     names |= {"settings": mixer_lib.chapter_settings("fast"), "paper": mixer_lib.PRESETS["mixer-b/16"]}
-    exec(source, names | {"weights_in": lambda config: 59_880_472}, names)
+    names["weights_in"] = lambda config: 59_880_472
+    exec(source, names)  # one name space, as in a notebook
     return capsys.readouterr().out, names.get("figure")
 
 
