@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "_build/full/html/notebooks/05_training.html"
+PAGE = "_build/committed/html/notebooks/05_training.html"
 
 CARD = "from mixer_lib.runs import recorded; recorded.cards()"
 FIRST_STEP = """
