@@ -211,13 +211,14 @@ def main():
     if asked.record and not asked.record.replace("-", "").isalnum():
         parser.error(f"a name has letters, digits and hyphens. Received: {asked.record!r}")
     card = measure(PRESETS["article"].model, asked.torch, asked.jax, asked.rounds, asked.steps)
-    if asked.clock:
-        from tools.render.pdf import find_browser
-
-        card["clock"] |= clock.commands(".".join(map(str, sys.version_info[:2])), find_browser())
     path = benchmarks.MEASURED / f"{asked.record}.json" if asked.record else ROOT / "_build" / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    if asked.clock:  # a command that fails loses nothing of what is measured
+        from tools.render.pdf import find_browser
+
+        card["clock"] |= clock.commands(".".join(map(str, sys.version_info[:2])), find_browser())
+        path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     for verb in ("train", "predict"):
         print(f"{verb}: {BATCH} images a step; a matrix product reaches {card['peak_gflops']:.0f} GFLOP/s here")
         print(benchmarks.table(card, verb))

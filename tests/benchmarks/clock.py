@@ -15,10 +15,8 @@ PAGE = "_build/committed/html/notebooks/05_training.html"
 
 CARD = "from mixer_lib.runs import recorded; recorded.cards()"
 FIRST_STEP = """
-import time; import mixer_lib
-started = time.perf_counter()
+import keras, mixer_lib, numpy
 from mixer_lib.speedups.devices import Execution
-import keras, numpy
 execution = Execution(jit_compile=True)
 images, labels = numpy.zeros((128, 32, 32, 3), "uint8"), numpy.zeros(128, "int64")
 model = mixer_lib.build_classifier("article", images, blocks=execution.blocks)
