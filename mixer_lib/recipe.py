@@ -73,10 +73,14 @@ class Recipe:
             raise ValueError(f'warmup needs schedule="cosine". Received: {self.warmup} with {self.schedule!r}.')
         if self.optimizer == "muon" and not self.decay_follows_lr:
             raise ValueError('optimizer="muon" needs decay_follows_lr=True: Keras\'s Muon decays no other way.')
+
+    def check_keras(self):
+        """ValueError if this Keras can't train by it."""
         if not KERAS_3 and (self.optimizer == "muon" or self.ema):
             raise ValueError(f"Muon and ema need Keras 3 (Python 3.12 or newer); this is Keras {keras.__version__}.")
 
     def make_optimizer(self) -> keras.optimizers.Optimizer:
+        self.check_keras()
         kinds = {"adamw": optimizers.keras_adamw if self.decay_follows_lr else optimizers.adamw}
         optimizer = {**kinds, "muon": optimizers.muon}[self.optimizer](self.learning_rate, self.weight_decay)
         if self.ema:

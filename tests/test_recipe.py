@@ -131,9 +131,10 @@ def test_values_that_do_not_go_together_are_refused(values, message):
 
 @pytest.mark.skipif(compat.KERAS_3, reason="only on Keras 2")
 @pytest.mark.parametrize("values", [{"optimizer": "muon", **COSINE}, {"ema": 0.9}])
-def test_keras_2_says_in_one_sentence_what_it_lacks(values):
+def test_keras_2_says_in_one_sentence_what_it_lacks(values, tmp_path):
     with pytest.raises(ValueError, match="Muon and ema need Keras 3"):
-        Recipe(**values)
+        train(TINY, small_digits(), tmp_path / "run", epochs=1, recipe=Recipe(**values))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recipe_that_stops_before_its_learning_rate_can_fall_is_warned_about():

@@ -82,12 +82,17 @@ def disturbance_curves(left, right, chance):
 
 
 def reach_maps(maps):
-    """How far a change reaches, {title: (rows, columns) parts}: all on one scale of powers of ten."""
-    figure, axes = plt.subplots(1, len(maps), figsize=(WIDTH, 3.3))
+    """How far a change reaches, {title: (rows, columns) parts}: all on one scale of powers of ten, grey for nothing."""
+    columns = min(3, len(maps))
+    rows = -(-len(maps) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, rows * (5.5 / columns + 0.45)), squeeze=False)
     smallest = min(values[values > 0].min() for values in maps.values())
-    for ax, (title, values) in zip(np.atleast_1d(axes), maps.items(), strict=True):
-        powers = np.log10(np.maximum(values, smallest))
+    for ax in axes.flat[len(maps) :]:
+        ax.set_axis_off()
+    for ax, (title, values) in zip(axes.flat, maps.items(), strict=False):
+        powers = np.log10(np.where(values > 0, values, np.nan))
         drawn = ax.imshow(powers, vmin=np.floor(np.log10(smallest)), vmax=0)
+        ax.set_facecolor(GREY)
         ax.set_title(title)
         bare(ax)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.85)

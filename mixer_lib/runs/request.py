@@ -53,6 +53,7 @@ class RunRequest:
         if 2 * self.recipe.shift > config.image_size:
             shift = f"shift={self.recipe.shift}"
             raise ValueError(f"The recipe has {shift}, but pictures of {side} move by half a side at most.")
+        self.recipe.check_keras()
         check_split(data)
 
     @property
