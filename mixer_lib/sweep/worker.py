@@ -2,6 +2,7 @@
 
 import collections
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ def run_command(words, variables, folder):
 
     ChildProcessError if it is killed: then Ray tries again, and the run goes on.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a sweep in a shell's background: Ray cancels by it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "mixer_lib.sweep.child", str(os.getpid()), *words]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     options = {"text": True, "encoding": "utf-8", "errors": "replace", "env": {**os.environ, **variables}}
