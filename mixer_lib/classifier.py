@@ -80,6 +80,7 @@ def _paper(patch_size, num_blocks, hidden_dim):
 PRESETS = {
     "article": Preset(),
     "article-plus": Preset(dropout=0.1, recipe="article-plus"),
+    "article-best": Preset(32, 4, 6, 96, 32, 64, 100, 0.0, False, True, recipe="article-best"),
     "mixer-s/32": _paper(32, 8, 512),
     "mixer-s/16": _paper(16, 8, 512),
     "mixer-b/32": _paper(32, 12, 768),
@@ -106,8 +107,7 @@ def build_classifier(config: Any, adapt_to: Any = None, augment: Any = None, blo
 
     Args:
         config: a `MixerConfig`, or the name of one in `PRESETS`.
-        adapt_to: (N, H, W, 3) training images, 0-255, for the mean and variance of each colour. Leave it out when
-            weights are loaded afterwards: they hold both.
+        adapt_to: (N, H, W, 3) training images, 0-255, for each colour's mean and variance; loaded weights hold both.
         augment: an `Augment` layer, or None for the article's augmentation.
         blocks: the module whose MixerBlock, Dense and Dropout are used; `train` passes faster, equal ones.
 

@@ -57,6 +57,7 @@ def test_a_built_model_has_as_many_parameters_as_are_counted_on_paper(tiny, tiny
     [
         ("article", 119_780),
         ("article-plus", 119_780),  # the same size, trained otherwise
+        ("article-best", 116_740),  # at most that size
         ("mixer-b/16", 59_880_472),
         ("mixer-b/32", 60_293_428),
         ("mixer-l/16", 208_196_168),
@@ -84,7 +85,8 @@ def test_the_paper_s_presets_have_the_sizes_of_its_table_1():
 
 def test_a_preset_is_a_model_and_the_name_of_its_recipe():
     assert {name: preset.recipe for name, preset in PRESETS.items() if preset.recipe != "article"} == {
-        "article-plus": "article-plus"
+        "article-plus": "article-plus",
+        "article-best": "article-best",
     }
     for preset in PRESETS.values():
         assert preset.recipe in RECIPES and type(preset.model) is MixerConfig

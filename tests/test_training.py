@@ -149,7 +149,7 @@ def request_of(monkeypatch, tmp_path):
     return request_of
 
 
-@pytest.mark.parametrize("name", ["article", "article-plus"])
+@pytest.mark.parametrize("name", ["article", "article-plus", "article-best"])
 def test_a_preset_brings_its_recipe_and_takes_the_number_of_classes_from_the_data(request_of, digits, name):
     expected = name, dataclasses.replace(PRESETS[name].model, num_classes=10), RECIPES[name]
     assert request_of(name, digits) == request_of(PRESETS[name], digits) == expected

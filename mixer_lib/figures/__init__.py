@@ -16,7 +16,7 @@ from .patches import (
     unrolled_patch,
 )
 from .probes import accuracy_bars, cost_growth, disturbance_curves, filter_grid, occlusion_map, reach_maps, weight_maps
-from .runs import compare_histories, line_plot, run_accuracies
+from .runs import compare_histories, line_plot, run_accuracies, trial_curves
 from .style import use_style
 from .training import (
     class_accuracy,

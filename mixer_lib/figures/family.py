@@ -55,7 +55,7 @@ def _column(ax, steps):
         look = {"boxstyle": "round,pad=0.03", "fc": KINDS.get(kind, GREEN), "ec": "none", "alpha": 0.3}
         ax.add_patch(FancyBboxPatch((-0.46, -place - 0.26), 1.44, 0.52, fc="white", boxstyle=look["boxstyle"], ec="none"))
         ax.add_patch(FancyBboxPatch((-0.46, -place - 0.26), 1.44, 0.52, **look))
-        ax.text(0.25, -place, text, ha="center", va="center", fontsize=10.5)
+        ax.text(0.25, -place, text, ha="center", va="center", fontsize=11)
         if text in begins:
             start = begins[text]
             ax.plot([0.25, left[text], left[text], -0.46], [start, start, -place, -place], color=GREEN, zorder=0)

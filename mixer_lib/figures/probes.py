@@ -69,15 +69,18 @@ def occlusion_map(image, fall, title):
 
 
 def disturbance_curves(left, right, chance):
-    """Top-1 against two kinds of disturbance: each a tuple (label of the axis, {amount: fraction})."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
-    for ax, (label, found), colour, marker in zip(axes, (left, right), (BLUE, ORANGE), "os", strict=True):
-        ax.plot(list(found), list(found.values()), color=colour, marker=marker)
-        ax.axhline(chance, color=GREY, linestyle="--", linewidth=1.5)
+    """Top-1 against two kinds of disturbance: each (label of the axis, {name of the model: {amount: fraction}})."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.5), sharey=True)
+    looks = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."))
+    for ax, (label, curves) in zip(axes, (left, right), strict=True):
+        for (name, found), (colour, marker, line) in zip(curves.items(), looks, strict=False):
+            ax.plot(list(found), list(found.values()), color=colour, marker=marker, linestyle=line, label=name)
+        ax.axhline(chance, color=GREY, linestyle=":", linewidth=1.5)
         ax.set_xlabel(label)
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0].set(ylabel="top-1", ylim=(0, None))
-    axes[0].text(min(left[1]), chance, "blind guessing", color=GREY, va="bottom")
+    axes[0].text(0, chance, "blind guessing", color=GREY, va="bottom")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, labelcolor=INK)
     return figure
 
 

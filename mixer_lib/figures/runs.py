@@ -38,6 +38,20 @@ def compare_histories(histories, columns, smallest=0, minus=None):
     return figure
 
 
+def trial_curves(epochs, best, column="val_top1"):
+    """Validation accuracy of a search's trials, {trial: history}: those in `best` coloured, the others grey."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.8))
+    for history in [history for trial, history in epochs.items() if trial not in best]:
+        ax.plot(history["epoch"], 100 * history[column], color=GREY, linewidth=1.2, alpha=0.7)
+        ax.plot(history["epoch"][-1], 100 * history[column][-1], "x", color=GREY)
+    for trial, (colour, line) in zip(best, LOOKS, strict=False):
+        history = epochs[trial]
+        ax.plot(history["epoch"], 100 * history[column], color=colour, linestyle=line, label=trial)
+    ax.set(xlabel="epoch", ylabel="validation top-1 (%)")
+    figure.legend(loc="outside lower center", ncols=3, labelcolor=INK)
+    return figure
+
+
 def run_accuracies(runs, columns, line=None):
     """Accuracies of several runs: a row for each of {label: card}, a point for each of two columns, {key: name}.
 

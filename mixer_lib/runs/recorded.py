@@ -1,5 +1,6 @@
 """Recorded runs, whose cards and histories come with the library."""
 
+import csv
 import json
 import pathlib
 
@@ -29,6 +30,18 @@ def history(name):
         if (folder / f"{name}.csv").is_file():
             return read_history(folder / f"{name}.csv")
     raise ValueError(f"No recorded run has the name {name!r}. Choose one of {', '.join(cards())}.")
+
+
+def trials(name):
+    """The trials of a recorded search, the best first: a dict of texts each, as its table has them."""
+    with open(RECORDED / f"{name}.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def trial_epochs(name):
+    """The epochs of a recorded search's trials: {trial: history}."""
+    rows = np.genfromtxt(RECORDED / f"{name}-epochs.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    return {trial: rows[rows["trial"] == trial] for trial in np.unique(rows["trial"]).tolist()}
 
 
 def table(names):

@@ -47,5 +47,6 @@ def estimate(work, folder, cpus, slots):
         path, card = min(alike.items(), key=lambda found: abs(found[1]["macs"] - macs))
         seconds += epochs * card["seconds_per_epoch"] * macs / card["macs"]
         used.add(path)
-    hours, by = f"{seconds / slots / 3600:.2g} hours, {slots} at once", f", by the card of {', '.join(sorted(used))}"
-    return f"{len(work)} runs take about {hours}{by}." if work else "No run is left to do."
+    hours, by = seconds / slots / 3600, f"by the card of {', '.join(sorted(used))}"
+    time = f"{hours:.2g} hours" if hours > 1.5 else f"{60 * hours:.0f} minutes"
+    return f"{len(work)} runs take about {time}, {slots} at once, {by}." if work else "No run is left to do."

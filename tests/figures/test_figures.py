@@ -62,6 +62,26 @@ def test_where_the_seeds_of_both_ways_agree_both_curves_are_seen():
     assert below.get_linewidth() > 3 * above.get_linewidth() and below.get_color() != above.get_color()
 
 
+def test_the_best_trials_of_a_search_have_a_colour_and_the_others_end_in_a_cross():
+    columns = [("epoch", float), ("val_top1", float)]
+    epochs = {name: np.array([(1, 0.1), (2, 0.2 + i)], columns) for i, name in enumerate(("a", "b", "c"))}
+    (ax,) = figures.trial_curves(epochs, ["c"]).axes
+    assert [line.get_label() for line in ax.lines if not line.get_label().startswith("_")] == ["c"]
+    assert [line.get_marker() for line in ax.lines].count("x") == 2
+
+
+def test_every_block_of_the_family_is_drawn_and_adds_its_input():
+    axes = figures.block_family().axes
+    assert [ax.get_title() for ax in axes] == ["Mixer", "gMLP", "ResMLP", "ViT", "ConvMixer", "residual CNN"]
+    assert all("+ input" in [text.get_text() for text in ax.texts] for ax in axes)
+
+
+def test_maps_of_reach_are_three_in_a_row_and_what_is_not_reached_is_blank():
+    maps = {str(i): np.array([[1.0, 0.1], [0.0, 0.1]]) for i in range(5)}
+    panels = [ax for ax in figures.reach_maps(maps).axes if ax.images and ax.get_title()]
+    assert len(panels) == 5 and np.isnan(panels[0].images[0].get_array().filled(np.nan)[1, 0])
+
+
 PHONE, SMALLEST = 400, 9  # pixels: the width that a figure has there, and the height of letters that are read there
 
 
@@ -76,6 +96,7 @@ def test_letters_are_large_enough_on_a_phone():
             figures.step_waterfall({"one": BENCHMARK}),
             figures.compare_histories({name: recorded.history(name) for name in names}, {"top1": "x"}, minus="article"),
             figures.line_plot([0, 1], {"a curve": [0, 1]}, "x", "y", marks={1: "a mark"}),
+            figures.block_family(),
             figures.stacked_bars({"a part": [1, 2], "another part": [2, 1]}, ["one", "two"]),
         ]
         for figure in drawn:

@@ -32,12 +32,13 @@ FOLDER = "50% {of} it"
 WAIT = 180  # seconds
 
 
-def start(place, text=LONG, **environment):
-    """`mixer_lib sweep` in `place`, which gets the file."""
+def start(place, text=LONG, background=False, **environment):
+    """`mixer_lib sweep` in `place`, which gets the file; a shell's script starts its `background` without SIGINT."""
     place.mkdir(exist_ok=True)
     (place / "many.toml").write_text(text)
     command = [sys.executable, "-m", "mixer_lib", "sweep", "many.toml", "--folder", FOLDER, "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    pipes["preexec_fn"] = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if background else None
     return subprocess.Popen(command, cwd=place, env=python_environment(**environment), **pipes)
 
 
@@ -158,7 +159,7 @@ def test_a_search_stops_what_falls_behind_and_goes_on_after_ctrl_c(tmp_path):
     os.killpg(sweep.pid, signal.SIGINT)
     assert " of 5 runs are finished. The same command continues." in end(sweep, 130)[1]
     begun = {path.name for path in (tmp_path / FOLDER).glob("trial*/")}
-    rows = json.loads(end(start(tmp_path, text))[0])
+    rows = json.loads(end(start(tmp_path, text, background=True))[0])
     assert [row["trial"] for row in sorted(rows, key=lambda row: row["trial"])] == [f"trial00{i}" for i in range(5)]
     assert begun <= {row["trial"] for row in rows}
     assert {row["state"] for row in rows} == {"complete", "pruned"}

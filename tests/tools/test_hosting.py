@@ -227,6 +227,10 @@ def test_histories_are_carried_where_a_chapter_reads_them():
     assert carrier.is_used("mixer_lib/recorded/gmlp.csv", 'recorded.history("gmlp")')
     assert not carrier.is_used("mixer_lib/sweep/engine.py", "import mixer_lib")
     assert not carrier.is_used("mixer_lib/recorded/gmlp.csv", "recorded.cards()")
+    assert carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.trials("search-best")')
+    assert not carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.history("gmlp")')
+    assert carrier.is_used("mixer_lib/pretrained/article.ranks.npy", "comparison.describe(one, other)")
+    assert not carrier.is_used("mixer_lib/pretrained/article.ranks.npy", "recorded.cards()")
     for name in ("mixer_lib/recorded/gmlp.json", "mixer_lib/measured/curves/fast-0.csv", "mixer_lib/runs/card.py"):
         assert carrier.is_used(name, "")
 

@@ -129,9 +129,11 @@ def is_used(name, code):
     model, weights, _ = Path(name).name.partition(".weights.h5")
     if weights:
         return model in weights_used(code)
+    if name.startswith("mixer_lib/recorded/search-"):
+        return "recorded.trial" in code
     if name.endswith(".csv") and "/measured/" not in name:
         return "history(" in code or "trajectory(" in code
-    return "recorded_ranks(" in code if name.endswith(".ranks.npy") else True
+    return "recorded_ranks(" in code or "comparison." in code if name.endswith(".ranks.npy") else True
 
 
 @functools.lru_cache(None)  # chapters that need the same files share the text

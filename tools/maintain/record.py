@@ -6,6 +6,10 @@ The card's command loses the places of its data and its run, which are this mach
 Card, history and ranks go to mixer_lib/recorded/<NAME>.{json,csv,ranks.npy}. With --weights the run becomes the
 published model NAME: card, history, ranks and weights go to mixer_lib/pretrained/ instead.
 
+    python -m tools.maintain.record SEARCH_FOLDER NAME
+
+The folder of a search: its table of trials goes to recorded/<NAME>.csv, the epochs of all to <NAME>-epochs.csv.
+
     python -m tools.maintain.record RUN_DIR NAME --lay-out
 
 The other way: the published model NAME becomes a finished run in RUN_DIR, so that chapters can be published on a
@@ -13,6 +17,7 @@ machine that didn't train it. What it can't do is go on: its checkpoint isn't ke
 """
 
 import argparse
+import csv
 import dataclasses
 import shlex
 import shutil
@@ -41,6 +46,23 @@ def without_paths(command):
     return shlex.join(kept)
 
 
+def record_search(folder, name, target):
+    """Put the trials of a search, and their epochs, among the recorded runs."""
+    with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
+        rows = [{**row, "command": without_paths(row["command"])} for row in csv.DictReader(file)]
+    epochs = []
+    target.mkdir(exist_ok=True)
+    for row in rows:
+        with open(folder / row["trial"] / "history.csv", newline="", encoding="utf-8") as file:
+            epochs += [{"trial": row["trial"], **epoch} for epoch in csv.DictReader(file)]
+    for path, content in ((target / f"{name}.csv", rows), (target / f"{name}-epochs.csv", epochs)):
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, list(content[0]), lineterminator="\n")
+            table.writeheader()
+            table.writerows(content)
+    print(f"recorded {name}: {len(rows)} trials, {len(epochs)} epochs, in {target.relative_to(ROOT)}/")
+
+
 def main():
     from mixer_lib.runs.card import RunResult
     from mixer_lib.runs.files import sha256_of
@@ -58,6 +80,9 @@ def main():
             sys.exit(
                 f"{asked.name} can't be laid out: {error}. Name a published model and a folder that isn't there yet"
             )
+        return
+    if (asked.run_dir / "trials.csv").is_file():
+        record_search(asked.run_dir, asked.name, ROOT / "mixer_lib/recorded")
         return
     try:
         card = RunResult.load(asked.run_dir / "card.json")
