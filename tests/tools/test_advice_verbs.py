@@ -216,8 +216,8 @@ def test_a_search_is_recorded_with_the_epochs_of_its_trials_and_without_places(t
         (search / trial).mkdir(parents=True)
         rows = "".join(f"{epoch},0.5\n" for epoch in range(1, epochs + 1))
         (search / trial / "history.csv").write_text("epoch,val_top1\n" + rows)
-    table = "trial,command\ntrial001,python x --data=/a --run-dir=/b\ntrial000,python x\n"
-    (search / "trials.csv").write_text(table)
+    table = "trial,state,command\ntrial001,complete,python x --data=/a --run-dir=/b\ntrial000,pruned,python x\n"
+    (search / "trials.csv").write_text(table + "trial002,running,python x\n")
     recorded(monkeypatch, tmp_path, search, "search-mine")
     assert (kept / "search-mine.csv").read_text() == table.replace(" --data=/a --run-dir=/b", "")
     monkeypatch.setattr("mixer_lib.runs.recorded.RECORDED", kept)

@@ -49,7 +49,8 @@ def without_paths(command):
 def record_search(folder, name, target):
     """Put the trials of a search, and their epochs, among the recorded runs."""
     with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
-        rows = [{**row, "command": without_paths(row["command"])} for row in csv.DictReader(file)]
+        rows = [row for row in csv.DictReader(file) if row["state"] != "running"]
+    rows = [{**row, "command": without_paths(row["command"])} for row in rows]
     epochs = []
     target.mkdir(exist_ok=True)
     for row in rows:
