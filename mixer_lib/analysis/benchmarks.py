@@ -61,9 +61,13 @@ def table(card, kind="train"):
 
 def tables(card):
     """What a card holds beside steps, as a `Table` each: {title: table}, without those that it has not measured."""
-    made = {"Where a step's time goes": _parts, "Cost against size": _sizes, "What one waits for": _clock}
-    keys = {_parts: "parts", _sizes: "sizes", _clock: "clock"}
-    return {title: make(card[keys[make]]) for title, make in made.items() if keys[make] in card}
+    made = (
+        ("parts", "Where a step's time goes", _parts),
+        ("sizes", "Cost against size", _sizes),
+        ("family", "The family", _family),
+        ("clock", "What one waits for", _clock),
+    )
+    return {title: make(card[key]) for key, title, make in made if key in card}
 
 
 def _parts(found):
@@ -85,6 +89,15 @@ def _sizes(found):
                 (named, f"{step['milliseconds_a_step']:.1f}", f"{time:.2f}", f"{work:.2f}", f"{time / work:.2f}")
             )
     return Table(("", "ms a step", "times the time", "times the work", "time / work"), rows)
+
+
+def _family(found):
+    mixer = found["mixer"]["milliseconds_a_step"]
+    rows = []
+    for name, row in found.items():
+        work, time = row["multiply_adds"] / found["mixer"]["multiply_adds"], row["milliseconds_a_step"]
+        rows.append((name, f"{time:.1f}", f"{time / mixer:.2f}", f"{work:.2f}"))
+    return Table(("", "ms a step", "times the Mixer's time", "times its work"), rows)
 
 
 def _clock(found):

@@ -53,7 +53,9 @@ def _column(ax, steps):
     ax.plot([0.25, 0.25], [0.5, -len(steps) - 0.6], color=INK, linewidth=1.2, zorder=0)
     for place, (text, kind) in enumerate(steps, 1):
         look = {"boxstyle": "round,pad=0.03", "fc": KINDS.get(kind, GREEN), "ec": "none", "alpha": 0.3}
-        ax.add_patch(FancyBboxPatch((-0.46, -place - 0.26), 1.44, 0.52, fc="white", boxstyle=look["boxstyle"], ec="none"))
+        ax.add_patch(
+            FancyBboxPatch((-0.46, -place - 0.26), 1.44, 0.52, fc="white", boxstyle=look["boxstyle"], ec="none")
+        )
         ax.add_patch(FancyBboxPatch((-0.46, -place - 0.26), 1.44, 0.52, **look))
         ax.text(0.25, -place, text, ha="center", va="center", fontsize=11)
         if text in begins:

@@ -13,6 +13,7 @@ import pytest
 from mixer_lib import MixerBlock, MixerConfig, figures, multiply_adds
 from mixer_lib.analysis import benchmarks
 from mixer_lib.compat import KERAS_3
+from mixer_lib.models.family import FAMILY
 from mixer_lib.runs.checkpoint import HISTORY
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -199,6 +200,15 @@ def test_one_size_grows_at_a_time_and_its_work_with_it(monkeypatch):
     assert sizes["batch"][0]["milliseconds_a_step"] == 50
     table = str(benchmarks.tables({"sizes": sizes})["Cost against size"])
     assert table.splitlines()[-1].split() == ["batch", "512", "50.0", "1.00", "4.00", "0.25"]
+
+
+def test_the_family_s_steps_take_turns_and_are_set_beside_their_work(monkeypatch):
+    monkeypatch.setattr(bench, "Worker", FakeWorker)
+    monkeypatch.setitem(SECONDS, "family: cnn", 0.15)
+    found = bench.cost_of_family(TINY, rounds=2, steps=5)
+    assert [*found] == [*FAMILY] and found["mixer"]["multiply_adds"] == 3 * bench.BATCH * 8_794_624
+    last = str(benchmarks.tables({"family": found})["The family"]).splitlines()[-1]
+    assert last.split() == ["cnn", "150.0", "3.00", f"{multiply_adds(FAMILY['cnn']) / 8_794_624:.2f}"]
 
 
 # --- where a step's time goes ---------------------------------------------------------------------

@@ -147,6 +147,21 @@ def cost_of_size(config, rounds, steps):
     return found
 
 
+def cost_of_family(config, rounds, steps):
+    """Milliseconds of a training step of each model of chapter 9, as `train` trains it, and its multiply-adds."""
+    from worker import FAMILY_PREFIX
+
+    from mixer_lib import multiply_adds
+    from mixer_lib.models.family import FAMILY
+
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(Worker(FAMILY_PREFIX + name, config)) for name in FAMILY]
+        seconds = alternate(workers, "train", rounds, steps)
+    times = {name: _milliseconds(seconds[FAMILY_PREFIX + name]) for name in FAMILY}
+    work = {name: 3 * BATCH * multiply_adds(one) for name, one in FAMILY.items()}
+    return {name: {"milliseconds_a_step": times[name], "multiply_adds": work[name]} for name in FAMILY}
+
+
 def measure(config, python_with_torch=None, python_with_jax=None, rounds=7, steps=10, batch=BATCH):
     """Run the contenders against each other; the card."""
     from models import STAGES
@@ -188,6 +203,7 @@ def measure(config, python_with_torch=None, python_with_jax=None, rounds=7, step
     if KERAS_3:  # elsewhere `train` uses the plain layers
         card["parts"] = parts_of_a_step(config, rounds, steps, batch)
     card["sizes"] = cost_of_size(config, min(3, rounds), steps)
+    card["family"] = cost_of_family(config, rounds, steps)
     return card
 
 

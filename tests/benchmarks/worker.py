@@ -57,6 +57,9 @@ def part_contender(name, config, images, labels, batch):
     return {"train": train, "idle": lambda steps: idle_share(train, steps)}
 
 
+FAMILY_PREFIX = "family: "
+
+
 def timed_steps(step, steps):
     """Seconds for the steps; their values stay on the device until the last step's loss is fetched."""
     started = time.perf_counter()
@@ -153,6 +156,11 @@ def main():
     if contender == "jax":
         return serve(jax_contender(MixerConfig(**config), images, labels, batch), sys.stdin, answers)
 
+    if contender.startswith(FAMILY_PREFIX):
+        from mixer_lib.models.family import FAMILY
+
+        config = FAMILY[contender.removeprefix(FAMILY_PREFIX)]
+        return serve(keras_contender("mixer_lib", config, images, labels, batch), sys.stdin, answers)
     of_a_part = contender in ("whole", "products") or contender.startswith("without ")
     verbs = (part_contender if of_a_part else keras_contender)(contender, MixerConfig(**config), images, labels, batch)
     return serve(verbs, sys.stdin, answers)
