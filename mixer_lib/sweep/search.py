@@ -61,7 +61,10 @@ class Search:
 
     def next(self):
         """A job: first the trials that were cut off, then new ones; None when there are enough."""
-        while self.cut_off or (number := len(self.study.get_trials(deepcopy=False))) < self.plan.trials:
+        while self.left() > len(self.trials):  # those at work
+            number = len(self.study.get_trials(deepcopy=False))
+            if not self.cut_off and number >= self.plan.trials:
+                return None
             if self.cut_off:  # what it has drawn, it keeps
                 trial = self.optuna.trial.Trial(self.study, self.cut_off.pop(0)._trial_id)
             else:  # seeded by its number: a search that goes on doesn't draw what it drew when it began

@@ -1,5 +1,6 @@
 """A sweep without Ray: what is run, what is taken from its card, what is told; each command runs in this process."""
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -243,3 +244,4 @@ def test_a_trial_that_falls_behind_is_stopped_and_one_that_lacks_disk_is_left_fo
     assert (kept.folder, kept.changes) == (full.folder, full.changes)
     assert drawn.folder.name == "trial004" and set(drawn.changes) == set(full.changes)
     assert again.next() is None
+    assert Search(dataclasses.replace(plan, trials=3)).next() is None  # fewer than before: what was cut off stays so
