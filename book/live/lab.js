@@ -24,8 +24,6 @@
         START.model ||= this.names[0];
         this.state.model ||= this.names[0];
         await loadModel(this.names[0]);
-        this.config = models[this.names[0]].config;
-        this.steps = stepsOf(this.config).filter(this.part.steps);
         this.build();
         await this.readLink();
         await this.choosePicture(this.state.picture);
@@ -41,6 +39,9 @@
 
     $(selector) { return this.root.querySelector(selector); }
     $$(selector) { return [...this.root.querySelectorAll(selector)]; }
+    // of the chosen model: models may differ in blocks and widths
+    get config() { return (models[this.state.model] ?? models[this.names[0]]).config; }
+    get steps() { return this.keep(`steps ${this.config.num_blocks}`, () => stepsOf(this.config).filter(this.part.steps)); }
     get step() { return this.steps[this.state.step] ?? { kind: "none" }; }
     get side() { return this.config.image_size / this.config.patch_size; }
     get S() { return this.side ** 2; }
@@ -57,7 +58,7 @@
         else if (all) {
           const every = Array.from({ length: this.config.num_blocks }, (_, b) => b).join("");
           this.set({ [all]: this.state[all] === every ? "" : every });
-        } else if (model) this.set({ model });
+        } else if (model) this.chooseModel(model);
         else if (pick) this.set({ class: Number(pick) });
         else this[`do_${button.dataset.do}`]?.(button);
       });
@@ -153,6 +154,29 @@
     set(changes) {
       Object.assign(this.state, changes);
       this.refresh();
+    }
+
+    // Another model: the step goes on if it has it, and what it does not have is left.
+    chooseModel(model) {
+      if (!models[model]) return; // not loaded yet
+      const { kind, block } = this.step;
+      this.set({ model });
+      this.fitShape();
+      const same = this.steps.findIndex((step) => step.kind === kind && step.block === block);
+      this.goTo(same < 0 ? this.steps.length - 1 : same, false);
+    }
+
+    // The elements and the state for the blocks and widths of the chosen model.
+    fitShape() {
+      const { num_blocks, hidden_dim, tokens_mlp_dim } = this.config, { state } = this;
+      const fitting = (blocks) => [...blocks].filter((block) => Number(block) < num_blocks).join("");
+      Object.assign(state, { channel: Math.min(state.channel, hidden_dim - 1), unit: Math.min(state.unit, tokens_mlp_dim - 1),
+        tokens: fitting(state.tokens), channels: fitting(state.channels) });
+      if (this.shownBlocks === num_blocks) return;
+      this.shownBlocks = num_blocks;
+      this.thumbsOf = "";
+      if (this.part.walk) this.$(".ml-strip").innerHTML = this.stripMarkup();
+      this.$$(".ml-boxes").forEach((boxes) => { boxes.innerHTML = this.boxesMarkup(boxes.dataset.boxes, boxes.dataset.label); });
     }
 
     // A place in the table: its frame moves at once, numbers follow; keys say the number aloud.
@@ -271,6 +295,8 @@
     async readLink() {
       if (!this.whole || !location.hash.includes("=")) return;
       const asked = new URLSearchParams(location.hash.slice(1)), state = { ...START };
+      this.state.model = this.names.includes(asked.get("model")) ? asked.get("model") : START.model;
+      await loadModel(this.state.model);
       const limits = { step: this.steps.length, patch: this.S, channel: this.config.hidden_dim, noise: 61,
         unit: this.config.tokens_mlp_dim, class: this.config.num_classes };
       for (const [name, value] of asked) {
@@ -284,6 +310,7 @@
       for (const [name, values] of Object.entries(oneOf)) if (!values.includes(state[name])) state[name] = START[name];
       for (const name of ["tokens", "channels"]) if (!/^[0-9]*$/.test(state[name])) state[name] = "";
       this.state = state;
+      this.fitShape();
     }
 
     writeLink() {

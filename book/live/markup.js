@@ -6,7 +6,8 @@ const LabMarkup = (() => {
 
   return (Base) => class extends Base {
     build() {
-      const { part } = this, C = this.config.hidden_dim;
+      const { part } = this;
+      this.shownBlocks = this.config.num_blocks;
       this.root.innerHTML = `
         ${part.title ? `<p class="ml-title">${part.title}</p>` : ""}
         <div class="ml-choose">
@@ -87,10 +88,8 @@ const LabMarkup = (() => {
         <input type="range" min="${low}" max="${high}" step="${step}" data-state="${name}"><output></output></label>`;
       const radio = (value, label) => `<label><input type="radio" name="${this.id("order")}" value="${value}"
         data-state="order"> ${label}</label>`;
-      const boxes = (name, label) => `<div class="ml-boxes" role="group" aria-label="${label} off"><span>${label}</span>
-        ${Array.from({ length: this.config.num_blocks }, (_, b) => `<label><input type="checkbox" data-off="${name}"
-          value="${b}" aria-label="${label} off in block ${b + 1}"> ${b + 1}</label>`).join("")}
-        <button type="button" class="ml-small" data-all="${name}" aria-label="${label} off in all blocks, or on">all</button></div>`;
+      const boxes = (name, label) => `<div class="ml-boxes" role="group" data-boxes="${name}" data-label="${label}"
+        aria-label="${label} off">${this.boxesMarkup(name, label)}</div>`;
       return `<div class="ml-what-if" role="group" aria-label="What if">
         <fieldset><legend>What if the picture moves, or is noisy?</legend>
           ${range("right", "Right", -8, 8)}${range("down", "Down", -8, 8)}${range("noise", "Noise", 0, 60, 5)}
@@ -105,6 +104,13 @@ const LabMarkup = (() => {
           ${boxes("tokens", "Token mixing")}${boxes("channels", "Channel mixing")}
           <p class="ml-off-note" aria-live="polite"></p></fieldset>`}
         <button type="button" class="ml-button" data-do="reset">Reset</button></div>`;
+    }
+
+    boxesMarkup(name, label) {
+      return `<span>${label}</span>
+        ${Array.from({ length: this.config.num_blocks }, (_, b) => `<label><input type="checkbox" data-off="${name}"
+          value="${b}" aria-label="${label} off in block ${b + 1}"> ${b + 1}</label>`).join("")}
+        <button type="button" class="ml-small" data-all="${name}" aria-label="${label} off in all blocks, or on">all</button>`;
     }
 
     drawingMarkup() {

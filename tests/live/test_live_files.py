@@ -44,10 +44,10 @@ def test_names_of_the_cards_own_classes_come_first():
         live.class_names({"config": {"num_classes": 3}, "dataset": "cifar100"})
 
 
-def test_all_that_the_page_loads_stays_below_two_megabytes(tmp_path):
+def test_all_that_the_page_loads_stays_below_two_and_a_half_megabytes(tmp_path):
     files = live.write_live(tmp_path / "live")
     assert {"weights-article.js", "weights-article-plus.js", "gallery.js", "mixer.js"} <= {file.name for file in files}
-    assert sum(file.stat().st_size for file in files) < 2_000_000
+    assert sum(file.stat().st_size for file in files) < 2_500_000
 
 
 def test_the_forward_pass_is_short_and_needs_nothing():
