@@ -36,10 +36,10 @@ class Difference:
 
     @property
     def words(self):
-        """What may be said of it: "higher", "lower", or "no difference found"."""
-        if not self.found:
+        """What may be said of it: "higher", "lower", or "no difference found"; of a single run, "in these runs"."""
+        if self.low <= 0 <= self.high:
             return "no difference found"
-        return "higher" if self.value > 0 else "lower"
+        return ("higher" if self.value > 0 else "lower") + ("" if self.found else " in these runs")
 
 
 def hits(runs, k=1):

@@ -59,7 +59,7 @@ def test_the_same_runs_do_not_differ(quick):
 def test_one_run_never_proves_a_difference(quick):
     draw = np.random.default_rng(0)
     found = difference(runs(1, 0.9, draw), runs(3, 0.2, draw))
-    assert found.low > 0 and not found.found and found.words == "no difference found"
+    assert found.low > 0 and not found.found and found.words == "higher in these runs"
     assert difference(runs(1, 0.9, draw), runs(1, 0.2, draw)).seeds == (1, 1)
 
 
@@ -132,5 +132,5 @@ def test_a_sentence_tells_means_difference_interval_and_what_they_show(tmp_path,
     assert ": higher (+" in text and "95 % interval +" in text
     assert "the claim is 70.00%: " in comparison.describe("bad", 0.7)
     (tmp_path / "bad-seed1.ranks.npy").unlink()
-    assert "no difference found" in comparison.describe("good", "bad")
+    assert ": higher in these runs (+" in comparison.describe("good", "bad")
     assert "a single run does not show how far seeds differ" in comparison.describe("good", "bad")
