@@ -48,6 +48,7 @@ def trial_curves(epochs, best, column="val_top1"):
         history = epochs[trial]
         ax.plot(history["epoch"], 100 * history[column], color=colour, linestyle=line, label=trial)
     ax.set(xlabel="epoch", ylabel="validation top-1 (%)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside lower center", ncols=3, labelcolor=INK)
     return figure
 
