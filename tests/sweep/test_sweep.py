@@ -152,7 +152,7 @@ def test_a_killed_sweep_leaves_no_process_and_a_full_disk_stops_no_other_run(und
 
 
 def test_a_search_stops_what_falls_behind_and_goes_on_after_ctrl_c(tmp_path):
-    text = 'search = "halving"\ntrials = 5\n' + HEAD.replace("2", "9")
+    text = 'search = "halving"\ntrials = 5\n' + HEAD.replace("2", str(EPOCHS))
     text += TINY.replace(" }", ", learning_rate = [0.01, 0.000001] }")
     sweep = start(tmp_path, text)
     wait_for(lambda: epochs(tmp_path, "trial000") >= 1, sweep)
@@ -163,6 +163,6 @@ def test_a_search_stops_what_falls_behind_and_goes_on_after_ctrl_c(tmp_path):
     assert [row["trial"] for row in sorted(rows, key=lambda row: row["trial"])] == [f"trial00{i}" for i in range(5)]
     assert begun <= {row["trial"] for row in rows}
     assert {row["state"] for row in rows} == {"complete", "pruned"}
-    assert all(row["epochs"] < 9 and row["learning_rate"] == "1e-06" for row in rows if row["state"] == "pruned")
+    assert all(row["epochs"] < EPOCHS and row["learning_rate"] == "1e-06" for row in rows if row["state"] == "pruned")
     with open(tmp_path / FOLDER / "trials.csv", newline="") as file:
         assert [row["command"] for row in csv.DictReader(file)] == [row["command"] for row in rows]
