@@ -19,11 +19,8 @@ from tools.paths import ROOT
 
 LIVE = ROOT / "book" / "live"
 PRETRAINED = ROOT / "mixer_lib" / "pretrained"
-MODELS = (
-    "article",
-    "article-plus",
-    "article-best",
-)  # in the order in which the page offers them; others are added here
+# in the order in which the page offers them; others are added here
+MODELS = ("article", "article-plus", "article-best")
 # in the order in which a page loads them
 SCRIPTS = ("mixer.js", "resize.js", "draw.js", "parts.js", "markup.js", "show.js", "lab.js")
 CARD_FIELDS = ("top1", "top5", "parameters", "macs", "weights_sha256")
