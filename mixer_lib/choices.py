@@ -3,12 +3,16 @@
 import ast
 import contextlib
 import dataclasses
+import math
+
+import numpy as np
 
 from .classifier import PRESETS
 from .data import LOADERS, SIDE, Dataset, dataset_from_folder, load_dataset
 from .datasets.naming import folder_named
 from .models.family import FAMILY
 from .recipe import RECIPES
+from .validation import fraction
 
 MODELS = {**PRESETS, **FAMILY}  # presets, which name their recipe, and the models of chapter 9
 OF_DATA = "num_classes"  # no field to set: the data decide
@@ -94,6 +98,24 @@ def load_data(name, data_dir, image_size, what):
             "Use --preset article, or give mixer_lib.train a MixerConfig of your own."
         )
     return load_dataset(name, data_dir)
+
+
+def with_share(dataset: Dataset, share: float) -> Dataset:
+    """The data with a random share of the images to train on, always the same; those to validate and test stay.
+
+    ValueError unless `share` is a fraction that leaves an image.
+    """
+    if share == 1:
+        return dataset
+    (images, _), (held, _) = dataset.validation_split()
+    count, kept = len(images), math.floor(fraction("share", share) * len(images))
+    if not kept:
+        raise ValueError(f"share={share!r} of {count:,} images leaves none to train on. A tenth is 0.1.")
+    drawn = np.sort(np.random.default_rng(0).permutation(count)[:kept])
+    chosen = np.concatenate([drawn, np.arange(count, len(dataset.x_train))])
+    parts = {name: getattr(dataset, name) for name in ("x_train", "y_train", "coarse_train")}
+    parts = {name: None if part is None else part[chosen] for name, part in parts.items()}
+    return dataclasses.replace(dataset, **parts, validation_count=len(held), fingerprint="")
 
 
 def without_test(dataset: Dataset) -> Dataset:

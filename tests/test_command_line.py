@@ -88,6 +88,23 @@ def test_without_the_test_set_the_validation_pictures_stand_in_for_it(calls):
     assert np.array_equal(data.validation_split()[0][0], images)
 
 
+def test_a_share_of_the_training_pictures_leaves_those_to_validate_and_test_as_they_are(calls):
+    for share in ("0.1", "0.3"):
+        main(["train", "--dataset", "digits", "--share", share])
+    (tenth, third), whole = (call[0][1] for call in calls), load_dataset("digits")
+    (images, labels), held_out = whole.validation_split()
+    for data, share in ((tenth, 0.1), (third, 0.3)):
+        (kept, _), validation = data.validation_split()
+        assert len(kept) == int(share * len(images)) and data.fingerprint != whole.fingerprint
+        assert all(np.array_equal(*pair) for pair in zip(validation, held_out, strict=True))
+        assert np.array_equal(data.x_test, whole.x_test)
+    where = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    drawn = [(image.tobytes(), label) for image, label in zip(*third.validation_split()[0], strict=True)]
+    assert all(where[image] == label for image, label in drawn)
+    smaller = {image.tobytes() for image in tenth.validation_split()[0][0]}
+    assert smaller < {image for image, _ in drawn}  # the larger share has the smaller in it, and more
+
+
 def refusal(capsys, arguments):
     with pytest.raises(SystemExit) as end:
         main(arguments.split())
@@ -108,6 +125,8 @@ def refusal(capsys, arguments):
         ("train --recipe slow --dataset digits", ("no recipe 'slow'", "article-plus")),
         ("train --set depth=3 --dataset digits", ("no field 'depth'", "learning_rate", "num_blocks")),
         ("train --set num_classes=3 --dataset digits", ("no field 'num_classes'",)),
+        ("train --share 0 --dataset digits", ("share=0.0", "leaves none to train on", "0.1")),
+        ("train --share 30 --dataset digits", ("share must be a fraction from 0 to 1", "30")),
         ("train --set shift --dataset digits", ("FIELD=VALUE", "'shift'")),
         ("train --set learning_rate=fast --dataset digits", ("learning_rate must be above 0", "'fast'")),
         ("train --set hidden_dim=2.5 --dataset digits", ("hidden_dim must be a whole number", "2.5")),

@@ -32,7 +32,7 @@ COLUMNS = (
 COMPARED = ("Run", "Validation top-1 %", "Validation top-5 %", "Top-1 %", "Top-5 %", "Seed", "Epochs", "Best epoch")
 ACCURACIES = ("top1", "top5", "top1_last", "top5_last")
 AFTER = len(ACCURACIES) + 1  # the first column after the run's name and its accuracies
-SHORT_RUNS = "walk-"  # runs of a few epochs, which only the chapter that sets them side by side should show
+SHORT_RUNS = ("walk-", "family-")  # runs of a few epochs, shown by the chapter alone that sets them side by side
 
 
 def card_folders(source):

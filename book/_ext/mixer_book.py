@@ -1,6 +1,7 @@
 """The book's own Sphinx extension.
 
 - ``{card}`article:top5:.2%` ``: a figure of a recorded run (card, dotted field, Python format or none).
+- ``{seeds}`article:top5` ``: mean and standard deviation over all recorded seeds of a name.
 - ``{fact}`key` ``: a cited figure from book/facts.json, with its source as a tooltip.
 - A Kaggle button beside the Colab one, where the book has a repository.
 - Pages without scripts that are not used, whose buttons and lists have names.
@@ -13,6 +14,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from cards_table import run_name, spread
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
@@ -73,6 +75,21 @@ class CardRole(FigureRole):
     def lookup(self, root):
         name, _, rest = self.text.partition(":")
         return card_text(load_cards(root), self.text), f"recorded run {name}, {rest.partition(':')[0]}"
+
+
+def seeds_text(cards, text):
+    """The mean over a name's seeds that ``name:field`` stands for. Raises ValueError for a name without a run."""
+    name, _, field = text.partition(":")
+    values = [card[field] for key, card in cards.items() if run_name(Path(key)) == name]
+    if not values:
+        raise ValueError(f"no run {name!r}: there are {', '.join(sorted(cards)) or 'none'}")
+    return f"{spread(values)}% ({len(values)} seeds)" if len(values) > 1 else f"{values[0]:.2%} (one seed)"
+
+
+class SeedsRole(FigureRole):
+    def lookup(self, root):
+        name, _, field = self.text.partition(":")
+        return seeds_text(load_cards(root), self.text), f"all recorded seeds of {name}, {field}"
 
 
 class FactRole(FigureRole):
@@ -158,6 +175,7 @@ def one_search_field(app, config):
 def setup(app):
     app.add_config_value("mixer_repository", "", "html")
     app.add_role("card", CardRole())
+    app.add_role("seeds", SeedsRole())
     app.add_role("fact", FactRole())
     app.connect("config-inited", one_search_field)
     # the theme makes its launch buttons at priority 501

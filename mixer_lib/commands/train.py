@@ -17,6 +17,9 @@ def add_arguments(parser):
         "--dataset", default="cifar100", help="a data set's name, or a folder of pictures by class, such as ./pictures"
     )
     parser.add_argument("--data", default=None, help="folder with the data")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the pictures to train on, such as 0.1; default: all"
+    )
     parser.add_argument("--no-test", action="store_true", help="test on the validation pictures, as a search does")
     parser.add_argument("--epochs", type=int, default=100, help="default: 100")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
@@ -32,7 +35,7 @@ def run(asked, command):
     import dataclasses
 
     from .. import train
-    from ..choices import choose, label, load_data, read_changes, without_test
+    from ..choices import choose, label, load_data, read_changes, with_share, without_test
     from ..runs.request import check_epochs, check_seed
 
     check_epochs(asked.epochs)  # before the data are looked for
@@ -40,6 +43,7 @@ def run(asked, command):
     changes = read_changes(asked.set)
     config, recipe = choose(asked.preset, asked.recipe, changes)
     dataset = load_data(asked.dataset, asked.data, config.image_size, f"--preset {asked.preset}")
+    dataset = with_share(dataset, asked.share)
     dataset = without_test(dataset) if asked.no_test else dataset
     config = dataclasses.replace(config, num_classes=len(dataset.class_names))
     name = asked.name or label(asked.preset, asked.recipe, changes)

@@ -37,8 +37,7 @@ def estimate(work, folder, cpus, slots):
         name = str(card.get("dataset")).removesuffix("-validation")
         if name in names and card.get("device") == device and card.get("macs"):
             usable[path] = name, card
-    missing = names - {name for name, _ in usable.values()}
-    if missing:
+    if missing := names - {name for name, _ in usable.values()}:
         where = f"no card is of this machine and {', '.join(sorted(missing))}"
         return f"How long {len(work)} runs take is not known: {where}."
     seconds, used = 0.0, set()

@@ -13,7 +13,7 @@ from ..speedups.devices import Execution
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Job:
-    """One run: `group` is what it shares with those of other seeds. `search`: the test set stays unseen."""
+    """One run: `group` is what it shares with those of other seeds. Without `test` the test set stays unseen."""
 
     group: str
     model: str
@@ -25,7 +25,8 @@ class Job:
     epochs: int
     seed: int
     folder: pathlib.Path
-    search: bool = False
+    share: float = 1.0
+    test: bool = True
 
     def words(self):
         """The words after `python -m mixer_lib`."""
@@ -33,7 +34,8 @@ class Job:
         recipe = [f"--recipe={self.recipe}"] if self.recipe else []
         data = [f"--dataset={self.dataset}", *([f"--data={self.data}"] if self.data else [])]
         asked = [f"--preset={self.model}", *recipe, *changes, *data, f"--epochs={self.epochs}", f"--seed={self.seed}"]
-        asked += ["--no-test"] if self.search else []
+        asked += [f"--share={self.share}"] if self.share != 1 else []
+        asked += [] if self.test else ["--no-test"]
         return ["train", *asked, f"--name={self.group}", f"--run-dir={self.folder}"]
 
     def config_for(self, dataset):

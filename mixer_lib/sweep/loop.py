@@ -27,8 +27,7 @@ class Runs:
     """All jobs, each once: where they come from, and what becomes of them. A search has its own (`search.Search`)."""
 
     def __init__(self, jobs):
-        self.jobs, self.finished = list(jobs), 0
-        self.upcoming = iter(self.jobs)
+        self.jobs, self.upcoming, self.finished = jobs, iter(jobs), 0
 
     def left(self):
         """How many are not finished."""
@@ -81,11 +80,6 @@ def run_all(runs, engine, progress):
         progress.say("Stopping: each run drops its current epoch and keeps those before ...")
         engine.stop()
         raise
-
-
-def losses(rows):
-    """The validation loss of each epoch."""
-    return [float(row["val_loss"]) for row in rows]
 
 
 def finished_text(rows):

@@ -6,15 +6,17 @@ import pathlib
 
 from ..choices import choose, label
 from ..runs.request import check_epochs, check_seed
-from ..validation import positive_integer, user_path
+from ..validation import fraction, positive_integer, user_path
 from .job import Job
 from .lines import Lines
 
 # what the file, or one of its [[runs]], may say: what is left out
 OF_RUNS = {"name": "", "models": "article", "recipes": "", "seeds": 0, "dataset": "cifar100", "data": "", "epochs": 100}
-OF_RUNS |= {"set": {}}
+OF_RUNS |= {"share": 1.0, "test": True, "set": {}}
 OF_FILE = {"folder": "", "search": "", "trials": 20, "min_epochs": 1, "runs": []}
 RANGE = {"low", "high", "log"}
+KINDS = {str: "text", int: "a whole number", float: "a number such as 0.1", bool: "true or false", dict: "a table"}
+KINDS |= {list: "tables [[runs]]"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +81,8 @@ def _check_keys(table, known, lines, part):
         if not values:
             raise lines.error(f"{key} is empty: there is nothing to run.", key, part)
         for one in values:
-            if type(one) is not expected:
-                words = {str: "text", int: "a whole number", dict: "a table", list: "tables [[runs]]"}
-                raise lines.error(f"{key} must be {words[expected]}. Received: {one!r}.", key, part)
+            if type(one) not in (expected, int if expected is float else expected):
+                raise lines.error(f"{key} must be {KINDS[expected]}. Received: {one!r}.", key, part)
         if any(one in values[:place] for place, one in enumerate(values)):
             raise lines.error(f"{key} holds a value twice: {value!r}.", key, part)
 
@@ -99,10 +100,11 @@ def _product(values, folder, lines, part):
             raise lines.error(f"{field} is empty: there is nothing to run.", field, part)
     several = {field for field, choices in fields.items() if len(choices) > 1}
     several |= {key for key in ("models", "recipes") if len(_listed(values[key])) > 1}
+    share = {} if values["share"] == 1 else {"share": values["share"]}
     jobs, named = [], (_listed(values["models"]), _listed(values["recipes"]))
     for model, recipe, *chosen in itertools.product(*named, *fields.values()):
         changes = dict(zip(fields, chosen, strict=True))
-        group = label(model, recipe, changes)
+        group = label(model, recipe, {**changes, **share})
         if name := values["name"]:  # then only what varies is told beside it
             name = label(name, model if "models" in several else None)
             varied = {field: value for field, value in changes.items() if field in several}
@@ -114,6 +116,8 @@ def _product(values, folder, lines, part):
 def _jobs(values, folder, lines, part, group, model, recipe, changes):
     """A job for each seed; ValueError names the line of what does not go."""
     changes = {field: None if value == "none" else value for field, value in changes.items()}
+    with lines.at("share", part):
+        fraction("share", values["share"])
     try:
         config, _ = choose(model, recipe, changes)
     except ValueError as error:
@@ -129,8 +133,8 @@ def _jobs(values, folder, lines, part, group, model, recipe, changes):
         with lines.at("seeds", part):
             check_seed(seed)
         place = folder / f"{group}-seed{seed}".replace("/", "-")
-        data = {"dataset": values["dataset"], "data": values["data"], "image_size": config.image_size}
-        jobs.append(Job(group, model, recipe, changes, seed=seed, epochs=values["epochs"], folder=place, **data))
+        data = {key: values[key] for key in ("dataset", "data", "epochs", "share", "test")}
+        jobs.append(Job(group, model, recipe, changes, seed=seed, image_size=config.image_size, folder=place, **data))
     return jobs
 
 
@@ -157,7 +161,7 @@ def _read_search(values, top, folder, lines):
         for value in ranges[field] if isinstance(given, list) else ranges[field][:2]:  # does the field take them?
             (job,) = _jobs(values, folder, lines, 0, "trial", model, recipe, {**fixed, field: value})
     changes = {field: value for field, value in job.changes.items() if field in fixed}
-    job = dataclasses.replace(job, changes=changes, search=True)
+    job = dataclasses.replace(job, changes=changes, test=False)
     return Plan(folder, [job], ranges, top["trials"], top["min_epochs"])
 
 

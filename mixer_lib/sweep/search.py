@@ -2,13 +2,12 @@
 
 import csv
 import dataclasses
-import io
 import json
 import shlex
 
 from ..choices import choose, write_value
 from ..runs.files import atomic_write
-from .loop import finished_text, losses
+from .loop import finished_text
 
 REDUCTION = 3  # of the runs that have come so far, one in three goes on
 NAME, LOG, TABLE = "search", "search.log", "trials.csv"
@@ -61,15 +60,7 @@ class Search:
 
     def next(self):
         """A job: first the trials that were cut off, then new ones; None when there are enough."""
-        while self.left() > len(self.trials):  # those at work
-            number = len(self.study.get_trials(deepcopy=False))
-            if not self.cut_off and number >= self.plan.trials:
-                return None
-            if self.cut_off:  # what it has drawn, it keeps
-                trial = self.optuna.trial.Trial(self.study, self.cut_off.pop(0)._trial_id)
-            else:  # seeded by its number: a search that goes on doesn't draw what it drew when it began
-                self.study.sampler = self.optuna.samplers.TPESampler(seed=number)
-                trial = self.study.ask()
+        while trial := self._next_trial():
             params = {field: _draw(trial, field, given) for field, given in self.plan.ranges.items()}
             job = self.job_of(trial.number, params)
             try:
@@ -80,6 +71,18 @@ class Search:
                 self.trials[job] = trial
                 return job
         return None
+
+    def _next_trial(self):
+        number = len(self.study.get_trials(deepcopy=False))
+        if self.left() <= len(self.trials):  # those at work
+            return None
+        if self.cut_off:  # what it has drawn, it keeps
+            return self.optuna.trial.Trial(self.study, self.cut_off.pop(0)._trial_id)
+        if number >= self.plan.trials:
+            return None
+        # seeded by its number: a search that goes on doesn't draw what it drew when it began
+        self.study.sampler = self.optuna.samplers.TPESampler(seed=number)
+        return self.study.ask()
 
     def watch(self, job, rows):
         """Report what is new of a run, and say whether it has fallen behind."""
@@ -99,7 +102,8 @@ class Search:
             return f"fell behind and was stopped after {len(rows)} epochs", False
         if error and "diverged" not in error:  # no disk, no memory: left for the next time
             return f"failed: {error}", True
-        self._tell(trial, "FAIL" if error else "COMPLETE", error, min(losses(rows), default=None))
+        loss = min((float(row["val_loss"]) for row in rows), default=None)
+        self._tell(trial, "FAIL" if error else "COMPLETE", error, loss)
         return f"diverged: {error}" if error else finished_text(rows), False
 
     def _tell(self, trial, state, reason="", value=None):
@@ -124,12 +128,11 @@ class Search:
 
     def write_table(self):
         """Write trials.csv."""
-        text, rows = io.StringIO(), self.rows()
-        table = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        with atomic_write(self.plan.folder / TABLE) as part:
-            part.write_text(text.getvalue(), encoding="utf-8")
+        rows = self.rows()
+        with atomic_write(self.plan.folder / TABLE) as part, open(part, "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, dict.fromkeys(key for row in rows for key in row), lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
 
 
 def _draw(trial, field, given):

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from ..choices import load_data, without_test
+from ..choices import load_data, with_share, without_test
 from ..classifier import multiply_adds
 from ..runs.provenance import cores
 from .cost import estimate
@@ -49,17 +49,19 @@ def _load(jobs):
     """{job: Dataset}, each data set read once; ValueError if there is none."""
     read, found = {}, {}
     for job in jobs:
-        key = job.dataset, job.data, job.image_size
+        key = job.dataset, job.data, job.image_size, job.share, job.test
         if key not in read:
-            read[key] = load_data(job.dataset, job.data or None, job.image_size, f"The model {job.model}")
-        found[job] = without_test(read[key]) if job.search else read[key]
+            data = load_data(job.dataset, job.data or None, job.image_size, f"The model {job.model}")
+            data = with_share(data, job.share)
+            read[key] = data if job.test else without_test(data)
+        found[job] = read[key]
     return found
 
 
 def _work(job, dataset):
-    """What an estimate needs: name of the data, multiply-adds, epochs to do."""
+    """What an estimate needs: name of the data, multiply-adds, epochs of all of the data to do."""
     config, _ = job.config_for(dataset)
-    return dataset.name.removesuffix("-validation"), multiply_adds(config), job.epochs - len(job.rows())
+    return dataset.name.removesuffix("-validation"), multiply_adds(config), job.share * (job.epochs - len(job.rows()))
 
 
 def _run(plan, runs, engine, waiting, work):

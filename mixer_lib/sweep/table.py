@@ -5,12 +5,14 @@ import statistics
 
 from ..runs.tables import Table
 
-COLUMNS = ("top1", "top5", "val_top1")
-HEADS = {"top1": "top-1", "top5": "top-5", "val_top1": "validation top-1"}
+COLUMNS = {"top1": "top-1", "top5": "top-5", "val_top1": "validation top-1"}
 
 
 def groups(cards):
-    """A row for each group of {job: its card, or None}: n, means, standard deviations (None for one run), seconds."""
+    """A row for each group of {job: its card, or None}: n, means, standard deviations (None for one run), seconds.
+
+    Of runs without a test, top-1 and top-5 are None.
+    """
     rows = {}
     for job, card in cards.items():
         if card:
@@ -19,8 +21,8 @@ def groups(cards):
 
 
 def _row(group, runs):
-    row = {"group": group, "n": len(runs)}
-    for column in COLUMNS:
+    row, tested = {"group": group, "n": len(runs), **dict.fromkeys(COLUMNS)}, runs[0][0].test
+    for column in COLUMNS if tested else ("val_top1",):
         values = [getattr(card, column) for _, card in runs]
         row[column] = {"mean": statistics.mean(values), "sd": statistics.stdev(values) if len(values) > 1 else None}
     row["seconds"] = statistics.mean(card.seconds_total for _, card in runs)
@@ -29,13 +31,18 @@ def _row(group, runs):
 
 def as_table(rows):
     """The rows of `groups` as a `Table`; accuracies in per cent, the standard deviation in points."""
-    heads, cells = ["group", "n", *(f"{HEADS[column]} (sd)" for column in COLUMNS), "seconds a run"], []
+    heads, cells = ["group", "n", *(f"{head} (sd)" for head in COLUMNS.values()), "seconds a run"], []
     for row in rows:
-        spreads = [row[column]["sd"] for column in COLUMNS]
-        spreads = ["-" if spread is None else f"{100 * spread:.2f}" for spread in spreads]
-        scores = [f"{row[column]['mean']:.2%} ({sd})" for column, sd in zip(COLUMNS, spreads, strict=True)]
+        scores = [_score(row[column]) for column in COLUMNS]
         cells.append([row["group"], str(row["n"]), *scores, f"{row['seconds']:,.0f}"])
     return Table(heads, cells)
+
+
+def _score(found):
+    """Mean and spread as text; a dash for what is not there."""
+    if not found:
+        return "-"
+    return f"{found['mean']:.2%} ({'-' if found['sd'] is None else format(100 * found['sd'], '.2f')})"
 
 
 def search_text(rows, most=10):

@@ -70,6 +70,29 @@ def test_a_table_of_named_runs_has_those_that_are_recorded_in_the_requested_orde
     assert (values["Epochs"], values["Best epoch"]) == (str(card["epochs_run"]), str(card["best_epoch"]))
 
 
+def test_the_trials_of_a_sweep_without_test_are_recorded_the_best_first_with_what_they_differ_in(tmp_path, monkeypatch):
+    card = json.loads((recorded.FOLDERS[0] / "article-digits.json").read_text())
+    history = (recorded.FOLDERS[0] / "article-digits.csv").read_text().splitlines()
+    for name, rate, epochs in (("a", 0.002, 3), ("b", 0.005, 9)):
+        words = f"python -m mixer_lib train --preset=vit --set=learning_rate={rate} --data=/x --no-test --run-dir=x/{name}"
+        changed = {"dataset": "digits-validation", "command": words, "epochs_run": epochs}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.json").write_text(json.dumps({**card, **changed}))
+        (tmp_path / name / "history.csv").write_text("\n".join(history[: epochs + 1]) + "\n")
+    record.record_trials(record.trials_of_a_sweep(tmp_path), tmp_path, "rates", tmp_path / "recorded")
+    monkeypatch.setattr(recorded, "RECORDED", tmp_path / "recorded")
+    best, other = recorded.trials("rates")
+    assert [(row["trial"], row["preset"], row["learning_rate"]) for row in (best, other)] == [
+        ("b", "vit", "0.005"),
+        ("a", "vit", "0.002"),
+    ]
+    assert best["command"] == "python -m mixer_lib train --preset=vit --set=learning_rate=0.005 --no-test"
+    assert {name: len(epochs) for name, epochs in recorded.trial_epochs("rates").items()} == {"a": 3, "b": 9}
+    (tmp_path / "a" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="test accuracies.*each run"):
+        record.trials_of_a_sweep(tmp_path)
+
+
 def test_a_model_of_another_family_is_trained_and_its_card_and_weights_are_read_again(tmp_path):
     digits, config = small_digits(), GmlpConfig(8, 4, 1, 12, num_classes=10, ffn_dim=8)
     result = train(config, digits, tmp_path, epochs=1, name="other")

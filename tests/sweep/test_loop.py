@@ -60,6 +60,22 @@ def test_every_run_is_trained_once_and_the_table_has_mean_and_spread(write, tmp_
     assert table == [["a", "2", f"{mean:.2%}"], ["b", "2", f"{rows[1]['top1']['mean']:.2%}"]]
 
 
+def test_of_runs_without_a_test_the_table_has_the_validation_accuracy_alone(write, tmp_path, capsys):
+    run(InThisProcess(), write(f"test = false\n{ONE_BY_TWO}"), as_json=True)
+    (row,) = json.loads(capsys.readouterr().out.partition("[\n")[2].join(("[", "")))
+    cards = [RunResult.load(tmp_path / "runs/many" / f"a-seed{seed}/card.json") for seed in (0, 1)]
+    assert (row["top1"], row["top5"]) == (None, None) and {card.dataset for card in cards} == {"digits-validation"}
+    assert row["val_top1"]["mean"] == pytest.approx((cards[0].val_top1 + cards[1].val_top1) / 2)
+    run_nothing("many.toml")
+    assert capsys.readouterr().out.splitlines()[-1].split()[:5] == [
+        "a",
+        "2",
+        "-",
+        "-",
+        f"{row['val_top1']['mean']:.2%}",
+    ]
+
+
 def words_of(name):
     return next(job.words() for job in read_plan("many.toml").jobs if job.folder.name == name)
 

@@ -69,6 +69,13 @@ def test_each_run_is_one_train_that_says_all_it_needs(read):
     ]  # fmt: skip
 
 
+def test_a_run_may_have_a_share_of_the_data_and_leave_the_test_set_unseen(read):
+    plan = read("share = 0.1\ntest = false\nepochs = 9\n[[runs]]\n[[runs]]\nshare = 1\ntest = true")
+    assert names(plan) == ["article-share=0.1-seed0", "article-seed0"]
+    assert plan.jobs[0].words()[3:7] == ["--epochs=9", "--seed=0", "--share=0.1", "--no-test"]
+    assert not [word for word in plan.jobs[1].words() if "test" in word or "share" in word]
+
+
 def test_a_search_has_ranges_and_choices_and_never_the_test_set(read):
     plan = read(
         'search = "halving"\ntrials = 5\nmin_epochs = 2\n[set]\ndropout = [0.1, 0.2]\nzoom = 0.1\n'
@@ -100,6 +107,9 @@ def test_a_search_has_ranges_and_choices_and_never_the_test_set(read):
         ("epochs = 2.5\n[[runs]]\nseeds = 1", 1, ("epochs must be a whole number", "2.5")),
         ("[[runs]]\nseeds = [0, 1]\n[[runs]]\nseeds = [1, 2]", 3, ("two runs have the folder", "article-seed1")),
         ('[[runs]]\nname = "a"\n[[runs]]\nname = "b"\n[runs.set]\nhidden_dim = "wide"', 6, ("hidden_dim", "'wide'")),
+        ("seeds = 1\nshare = 1.5", 2, ("share must be a fraction", "1.5")),
+        ('share = "all"', 1, ("share must be a number such as 0.1", "'all'")),
+        ('test = "no"', 1, ("test must be true or false", "'no'")),
         ("runs = 4", 1, ("runs must be tables [[runs]]",)),
         ("runs = [3]", 1, ("runs must be tables [[runs]]", "3")),
         ('search = "grid"', 1, ('search must be "halving"', "'grid'")),

@@ -64,6 +64,14 @@ def test_a_card_role_refuses_what_is_not_recorded(text):
         mixer_book.card_text(CARDS, text)
 
 
+def test_the_figure_of_all_seeds_is_their_mean_and_spread_and_of_one_run_says_so():
+    cards = {"a": {"top1": 0.5}, "a-seed1": {"top1": 0.52}, "a-seed12": {"top1": 0.54}, "a-plus": {"top1": 0.9}}
+    assert mixer_book.seeds_text(cards, "a:top1") == "52.00 ± 2.00% (3 seeds)"
+    assert mixer_book.seeds_text(cards, "a-plus:top1") == "90.00% (one seed)"
+    with pytest.raises(ValueError, match="no run 'b'"):
+        mixer_book.seeds_text(cards, "b:top1")
+
+
 @pytest.mark.parametrize(("data", "noted"), [("scikit-learn's embedded digits", True), ("CIFAR-100", False)])
 def test_a_chapter_on_other_data_than_its_text_is_about_says_so_at_its_top(data, noted):
     page = publish_doctree(

@@ -8,7 +8,8 @@ published model NAME: card, history, ranks and weights go to mixer_lib/pretraine
 
     python -m tools.maintain.record SEARCH_FOLDER NAME
 
-The folder of a search: its table of trials goes to recorded/<NAME>.csv, the epochs of all to <NAME>-epochs.csv.
+The folder of a search, or of a sweep without test: its table of trials goes to recorded/<NAME>.csv, the epochs of all
+to <NAME>-epochs.csv.
 
     python -m tools.maintain.record RUN_DIR NAME --lay-out
 
@@ -19,6 +20,7 @@ machine that didn't train it. What it can't do is go on: its checkpoint isn't ke
 import argparse
 import csv
 import dataclasses
+import json
 import shlex
 import shutil
 import sys
@@ -46,10 +48,32 @@ def without_paths(command):
     return shlex.join(kept)
 
 
-def record_search(folder, name, target):
-    """Put the trials of a search, and their epochs, among the recorded runs."""
+def trials_of_a_search(folder):
+    """The rows of its table."""
     with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["state"] != "running"]
+        return [row for row in csv.DictReader(file) if row["state"] != "running"]
+
+
+def trials_of_a_sweep(folder):
+    """The same of the runs that left the test set unseen, the best first: their model and fields are in the command."""
+    from mixer_lib.runs.recorded import read_history
+
+    rows = []
+    for path in folder.glob("*/card.json"):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if not card["dataset"].endswith("-validation"):
+            raise ValueError(f"{path} has test accuracies: record each run of this sweep by itself")
+        history = read_history(path.with_name("history.csv"))
+        words = [word for word in shlex.split(card["command"]) if word.startswith(("--preset=", "--set="))]
+        fields = dict(word.removeprefix("--").removeprefix("set=").split("=") for word in words)
+        row = {"trial": path.parent.name, "state": "complete", "epochs": card["epochs_run"]}
+        row |= {"val_loss": min(history["val_loss"]), "val_top1": card["val_top1"], "val_top5": card["val_top5"]}
+        rows.append({**row, "seconds": round(card["seconds_total"], 1), **fields, "command": card["command"]})
+    return sorted(rows, key=lambda row: row["val_loss"])
+
+
+def record_trials(rows, folder, name, target):
+    """Put the trials of a search or a sweep, and their epochs, among the recorded runs."""
     rows = [{**row, "command": without_paths(row["command"])} for row in rows]
     epochs = []
     target.mkdir(exist_ok=True)
@@ -61,7 +85,7 @@ def record_search(folder, name, target):
             table = csv.DictWriter(file, list(content[0]), lineterminator="\n")
             table.writeheader()
             table.writerows(content)
-    print(f"recorded {name}: {len(rows)} trials, {len(epochs)} epochs, in {target.relative_to(ROOT)}/")
+    print(f"recorded {name}: {len(rows)} trials, {len(epochs)} epochs, in {target}/")
 
 
 def main():
@@ -83,7 +107,10 @@ def main():
             )
         return
     if (asked.run_dir / "trials.csv").is_file():
-        record_search(asked.run_dir, asked.name, ROOT / "mixer_lib/recorded")
+        record_trials(trials_of_a_search(asked.run_dir), asked.run_dir, asked.name, ROOT / "mixer_lib/recorded")
+        return
+    if rows := trials_of_a_sweep(asked.run_dir):
+        record_trials(rows, asked.run_dir, asked.name, ROOT / "mixer_lib/recorded")
         return
     try:
         card = RunResult.load(asked.run_dir / "card.json")
