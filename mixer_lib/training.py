@@ -93,7 +93,7 @@ def train(
     """
     config, recipe, name = _resolve(config, recipe, dataset, name)
     request = RunRequest(name, config, recipe, dataset, epochs, seed, command)
-    execution = Execution(precision, devices, jit_compile, recipe.batch_size, request.steps)
+    execution = Execution(precision, devices, jit_compile, recipe.batch_size, request.steps, config)
     identity = request.identity(execution.identity)
     with execution.run_folder(run_dir, identity, request.epochs) as folder:
         if card := completed_card(folder, identity, request.epochs):

@@ -24,7 +24,7 @@ def add_arguments(parser):
     parser.add_argument("--epochs", type=int, default=100, help="default: 100")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--run-dir", default=None, help="default: runs/<dataset>-<name>-seed<seed>")
-    jit = "let XLA compile a step; default: if there are many"
+    jit = "let XLA compile a step; default: if there are many, without convolutions"
     parser.add_argument("--jit-compile", default=None, action=argparse.BooleanOptionalAction, help=jit)
     parser.add_argument("--precision", default="float32", help="float32 (default), mixed_float16 or mixed_bfloat16")
     parser.add_argument("--devices", type=int, default=1, help="how many share each batch; default: 1")

@@ -37,6 +37,7 @@ class CnnConfig:
     blocks_per_stage: int = 1
     num_classes: int = 100
     dropout: float = 0.2
+    convolutions = True  # no field: what `speedups.devices.Execution` asks
 
     def __post_init__(self):
         check_fields(self, dataclasses.fields(self), hint=" The default is {}.", widths=_widths)

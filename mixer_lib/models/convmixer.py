@@ -33,6 +33,7 @@ class ConvMixerConfig(TableConfig):
 
     num_blocks: int = 5
     kernel_size: int = 5
+    convolutions = True  # no field: what `speedups.devices.Execution` asks
 
     def __post_init__(self):
         super().__post_init__()

@@ -28,13 +28,15 @@ class Execution:
         precision: "float32", "mixed_float16" or "mixed_bfloat16" (the last two need Keras 3).
         devices: how many of a host share each batch (Keras 3 on TensorFlow or JAX): GPUs, else logical CPUs. Where the
             environment names several hosts (`cluster.addresses`), they share it too.
-        jit_compile: let XLA compile the step; None decides by the number of steps in an epoch.
+        jit_compile: let XLA compile the step; None decides by the number of steps in an epoch and by the model.
         batch_size, steps: images in a step, and steps in an epoch.
+        config: of the model. If its `convolutions` is True, XLA is left out: on a CPU its convolutions take many times
+            as long as TensorFlow's own.
 
     ValueError for what this machine, Keras or backend can't do, and for a batch that the devices can't share equally.
     """
 
-    def __init__(self, precision="float32", devices=1, jit_compile=None, batch_size=128, steps=1):
+    def __init__(self, precision="float32", devices=1, jit_compile=None, batch_size=128, steps=1, config=None):
         self.precision, self.devices = _check_precision(precision), positive_integer("devices", devices)
         if jit_compile is not None:
             jit_compile = yes_or_no("jit_compile", jit_compile, " Leave it out to let `train` decide.")
@@ -49,6 +51,7 @@ class Execution:
             self.strategy = engines.of_one_host(self.devices)
         if jit_compile is None:  # on JAX always: it compiles each operation by itself otherwise
             worthwhile = steps >= STEPS_WORTH_COMPILING and self.hosts * self.devices == 1
+            worthwhile = worthwhile and not getattr(config, "convolutions", False)
             jit_compile = has_xla() and (worthwhile or compat.backend_name() == "jax")
         self.jit_compile = jit_compile
 

@@ -47,7 +47,7 @@ class Job:
         """The card, if the run is finished; ValueError if its folder holds another run, or the data don't fit."""
         config, recipe = self.config_for(dataset)
         request = RunRequest(self.group, config, recipe, dataset, self.epochs, self.seed, "")
-        execution = Execution(batch_size=recipe.batch_size, steps=request.steps)
+        execution = Execution(batch_size=recipe.batch_size, steps=request.steps, config=config)
         return completed_card(RunFolder(self.folder), request.identity(execution.identity), self.epochs)
 
     def rows(self):

@@ -22,14 +22,14 @@ def _has(stage, part):
     return names.index(stage) >= names.index(part)
 
 
-def execution_of(stage):
-    """How a stage computes a step. RandomZoom keeps XLA from compiling the first ones."""
-    return Execution(jit_compile=_has(stage, "xla"))
+def execution_of(stage, config=None):
+    """How a stage computes a step. RandomZoom keeps XLA from compiling the first ones, `train` convolutions."""
+    return Execution(jit_compile=_has(stage, "xla") and not getattr(config, "convolutions", False))
 
 
 def keras_model(stage, config, images):
     """The classifier of a stage, compiled with the article's optimizer, loss and metrics."""
-    execution = execution_of(stage)
+    execution = execution_of(stage, config)
     if _has(stage, "layers"):
         model = build_classifier(config, images, blocks=execution.blocks)
     else:
@@ -45,7 +45,9 @@ def keras_model(stage, config, images):
 
 def train_step(stage, model):
     """A function (images, labels) that trains a stage's model on a batch; the last stage's is that of `train`."""
-    return execution_of(stage).train_step(model) if stage == "mixer_lib" else compat.train_step(model)
+    return (
+        Execution(jit_compile=model.jit_compile).train_step(model) if stage == "mixer_lib" else compat.train_step(model)
+    )
 
 
 def predicting_model(stage, model, config, images):

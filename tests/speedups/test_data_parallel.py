@@ -8,6 +8,7 @@ import pytest
 from small_runs import QUICK, TINY, small_digits, weights_of, without_seconds
 
 from mixer_lib import Augment, adamw, build_classifier, compat, train
+from mixer_lib.models.family import FAMILY
 from mixer_lib.speedups import data_parallel
 from mixer_lib.speedups.devices import Execution
 
@@ -119,3 +120,10 @@ def test_halves_are_for_one_cpu_a_compiled_step_and_float32(monkeypatch):
 def test_the_steps_of_long_epochs_are_compiled_and_those_of_short_ones_are_not():
     assert Execution(steps=352).identity == {"xla": True, "precision": "float32", "devices": 1}
     assert Execution(steps=99).identity == {"xla": False, "precision": "float32", "devices": 1}
+
+
+def test_convolutions_are_left_to_tensorflow_unless_xla_is_asked_for():
+    for name, config in FAMILY.items():
+        by_default = Execution(steps=352, config=config)
+        assert by_default.jit_compile is (name not in ("convmixer", "cnn")), name
+    assert Execution(jit_compile=True, steps=352, config=FAMILY["cnn"]).jit_compile
