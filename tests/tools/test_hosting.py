@@ -229,9 +229,14 @@ def test_histories_are_carried_where_a_chapter_reads_them():
     assert not carrier.is_used("mixer_lib/recorded/gmlp.csv", "recorded.cards()")
     assert carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.trials("search-best")')
     assert not carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.history("gmlp")')
-    assert carrier.is_used("mixer_lib/pretrained/article.ranks.npy", "comparison.describe(one, other)")
-    assert not carrier.is_used("mixer_lib/pretrained/article.ranks.npy", "recorded.cards()")
-    for name in ("mixer_lib/recorded/gmlp.json", "mixer_lib/measured/curves/fast-0.csv", "mixer_lib/runs/card.py"):
+    compares = 'comparison.describe("article", "article-plus", 1)'
+    for run, code in (("article", compares), ("article-seed2", compares), ("article-plus-seed1", compares)):
+        assert carrier.is_used(f"mixer_lib/recorded/{run}.ranks.npy", code)
+    for run, code in (("article-best", compares), ("article", 'recorded.cards()["article"]')):
+        assert not carrier.is_used(f"mixer_lib/pretrained/{run}.ranks.npy", code)
+    assert carrier.is_used("mixer_lib/measured/curves/fast-0.csv", "benchmarks.learning_curves()")
+    assert not carrier.is_used("mixer_lib/measured/curves/fast-0.csv", "figures.learning_curves(history)")
+    for name in ("mixer_lib/recorded/gmlp.json", "mixer_lib/measured/cpu-keras3.json", "mixer_lib/runs/card.py"):
         assert carrier.is_used(name, "")
 
 
@@ -265,7 +270,7 @@ def test_the_published_weights_are_carried_as_they_are(tmp_path):
         after = [np.asarray(weight) for weight in model.get_weights()]
         same = [np.array_equal(one, two) for one, two in zip(before, after, strict=True)]
         assert all(same) == (name == "article")
-        assert all(np.allclose(one, two, rtol=1e-3, atol=1e-5) for one, two in zip(before, after, strict=True))
+        assert all(np.allclose(one, two, rtol=2e-3) for one, two in zip(before, after, strict=True))
 
 
 def test_histories_are_carried_with_six_digits(kaggle_folders):

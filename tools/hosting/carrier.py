@@ -25,7 +25,7 @@ from tools.hosting.address import HELPERS, HIDDEN, with_first_cell
 from tools.paths import ROOT
 from tools.setup.shield import environment_of_pip
 
-# of the embedded data only: half the digits make half the size, and the notebook has to stay under a limit
+# of the embedded data only: three digits a number make less than half the size, and a notebook has a limit
 SHORTENED = ("article-digits",)
 CARRIED = ("article", "article-digits")  # the weights that chapters load; the wheel has all that are published
 BY_HAND = ("__main__.py", "choices.py", "commands", "sweep")  # parts for a command line, not for a chapter
@@ -51,7 +51,7 @@ sys.path.insert(0, folder)
 
 
 def slim_weights(source, target, shortened):
-    """Copy a model's weights without the optimizer's state; `shortened` ones with half of their digits."""
+    """Copy a model's weights without the optimizer's state; of `shortened` ones, 8 of a number's 23 binary digits."""
     import h5py
     import numpy as np
 
@@ -63,7 +63,7 @@ def slim_weights(source, target, shortened):
             return
         value = item[()]
         if shortened and value.dtype == np.float32:
-            value = value.astype("float16").astype("float32")
+            value = ((value.view("uint32") + 0x4000) & 0xFFFF8000).view("float32")  # to the nearest
         # equal bytes of neighbouring numbers side by side: the archive as a whole is then compressed better
         shuffled = {"shuffle": True, "chunks": value.shape} if value.size > 64 else {}
         slim.create_dataset(name, data=value, **shuffled)
@@ -131,9 +131,14 @@ def is_used(name, code):
         return model in weights_used(code)
     if name.startswith("mixer_lib/recorded/search-"):
         return "recorded.trial" in code
-    if name.endswith(".csv") and "/measured/" not in name:
+    if name.startswith("mixer_lib/measured/curves/"):
+        return "benchmarks.learning_curves(" in code
+    if name.endswith(".csv"):
         return "history(" in code or "trajectory(" in code
-    return "recorded_ranks(" in code or "comparison." in code if name.endswith(".ranks.npy") else True
+    run, ranks, _ = Path(name).name.partition(".ranks.npy")
+    if ranks:  # of the recipes that a chapter compares, all seeds
+        return "comparison." in code and '"' + re.sub(r"-seed\d+$", "", run) + '"' in code
+    return True
 
 
 @functools.lru_cache(None)  # chapters that need the same files share the text
