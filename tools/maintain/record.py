@@ -65,7 +65,7 @@ def trials_of_a_sweep(folder):
             raise ValueError(f"{path} has test accuracies: record each run of this sweep by itself")
         history = read_history(path.with_name("history.csv"))
         words = [word for word in shlex.split(card["command"]) if word.startswith(("--preset=", "--set="))]
-        fields = dict(word.removeprefix("--").removeprefix("set=").split("=") for word in words)
+        fields = dict(word.removeprefix("--").removeprefix("set=").split("=", 1) for word in words)
         row = {"trial": path.parent.name, "state": "complete", "epochs": card["epochs_run"]}
         row |= {"val_loss": min(history["val_loss"]), "val_top1": card["val_top1"], "val_top5": card["val_top5"]}
         rows.append({**row, "seconds": round(card["seconds_total"], 1), **fields, "command": card["command"]})
@@ -109,7 +109,11 @@ def main():
     if (asked.run_dir / "trials.csv").is_file():
         record_trials(trials_of_a_search(asked.run_dir), asked.run_dir, asked.name, ROOT / "mixer_lib/recorded")
         return
-    if rows := trials_of_a_sweep(asked.run_dir):
+    try:
+        rows = trials_of_a_sweep(asked.run_dir)
+    except ValueError as error:
+        sys.exit(str(error))
+    if rows:
         record_trials(rows, asked.run_dir, asked.name, ROOT / "mixer_lib/recorded")
         return
     try:
