@@ -82,9 +82,10 @@ def write_value(value):
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def label(model, recipe=None, changes=None):
+def label(model, recipe=None, changes=None, share=1):
     """A name for what is asked for, such as article-learning_rate=0.002."""
-    changed = [f"{field}={write_value(value)}" for field, value in (changes or {}).items()]
+    changed = {**(changes or {}), **({} if share == 1 else {"share": share})}
+    changed = [f"{field}={write_value(value)}" for field, value in changed.items()]
     return "-".join([model, *filter(None, [recipe]), *changed])
 
 

@@ -92,6 +92,8 @@ def test_a_share_of_the_training_pictures_leaves_those_to_validate_and_test_as_t
     for share in ("0.1", "0.3"):
         main(["train", "--dataset", "digits", "--share", share])
     (tenth, third), whole = (call[0][1] for call in calls), load_dataset("digits")
+    names = [options["name"] for _, options in calls]
+    assert names == ["article-share=0.1", "article-share=0.3"]  # nor is the run folder that of all the data
     (images, labels), held_out = whole.validation_split()
     for data, share in ((tenth, 0.1), (third, 0.3)):
         (kept, _), validation = data.validation_split()

@@ -121,7 +121,7 @@ def test_runs_are_compared_on_the_same_pictures_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, fingerprint in (("a", "f"), ("b", "g")):
         made_run(tmp_path / name, 0, right=50, fingerprint=fingerprint)
-    assert "a and b were not tested on the same pictures" in refusal(["compare", "a", "b"])
+    assert "a and b do not have the same data" in refusal(["compare", "a", "b"])
     assert "nowhere is neither a run folder nor a group" in refusal(["compare", "a", "nowhere"])
     (tmp_path / "b" / "ranks.npy").unlink()
     assert "ranks.npy" in refusal(["compare", "b", "a"])

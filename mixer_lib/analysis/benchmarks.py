@@ -96,8 +96,9 @@ def _family(found):
     rows = []
     for name, row in found.items():
         work, time = row["multiply_adds"] / found["mixer"]["multiply_adds"], row["milliseconds_a_step"]
-        rows.append((name, f"{time:.1f}", f"{time / mixer:.2f}", f"{work:.2f}"))
-    return Table(("", "ms a step", "times the Mixer's time", "times its work"), rows)
+        with_xla = f"{row['milliseconds_with_xla']:.1f}" if "milliseconds_with_xla" in row else ""
+        rows.append((name, f"{time:.1f}", f"{time / mixer:.2f}", f"{work:.2f}", with_xla))
+    return Table(("", "ms a step", "times the Mixer's time", "times its work", "ms if XLA compiled it"), rows)
 
 
 def _clock(found):

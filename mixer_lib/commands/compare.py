@@ -21,7 +21,8 @@ def run(asked, command):
     groups = [(name, find_runs(name)) for name in (asked.first, asked.second)]
     fingerprints = {name: {run.data_fingerprint for run in runs} for name, runs in groups}
     if len(set().union(*fingerprints.values())) > 1:
-        raise ValueError(f"{asked.first} and {asked.second} were not tested on the same pictures: {fingerprints}.")
+        both = f"{asked.first} and {asked.second}"
+        raise ValueError(f"{both} do not have the same data, to train and to test on: {fingerprints}.")
     first, second = ({run.folder: run.ranks for run in runs} for _, runs in groups)
     if asked.json:
         found = {f"top{k}": difference([*first.values()], [*second.values()], k) for k in (1, 5)}

@@ -46,7 +46,7 @@ def run(asked, command):
     dataset = with_share(dataset, asked.share)
     dataset = without_test(dataset) if asked.no_test else dataset
     config = dataclasses.replace(config, num_classes=len(dataset.class_names))
-    name = asked.name or label(asked.preset, asked.recipe, changes)
+    name = asked.name or label(asked.preset, asked.recipe, changes, asked.share)
     run_dir = f"{dataset.name}-{name.replace('/', '-')}-seed{asked.seed}"
     run_dir = asked.run_dir or os.path.join("runs", run_dir)
     machine = {"jit_compile": asked.jit_compile, "precision": asked.precision, "devices": asked.devices}

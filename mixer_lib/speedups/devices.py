@@ -30,8 +30,8 @@ class Execution:
             environment names several hosts (`cluster.addresses`), they share it too.
         jit_compile: let XLA compile the step; None decides by the number of steps in an epoch and by the model.
         batch_size, steps: images in a step, and steps in an epoch.
-        config: of the model. If its `convolutions` is True, XLA is left out: on a CPU its convolutions take many times
-            as long as TensorFlow's own.
+        config: of the model. If its `convolutions` is True, XLA is left out by default: on a CPU its code for them is
+            slower than TensorFlow's own.
 
     ValueError for what this machine, Keras or backend can't do, and for a batch that the devices can't share equally.
     """

@@ -100,11 +100,10 @@ def _product(values, folder, lines, part):
             raise lines.error(f"{field} is empty: there is nothing to run.", field, part)
     several = {field for field, choices in fields.items() if len(choices) > 1}
     several |= {key for key in ("models", "recipes") if len(_listed(values[key])) > 1}
-    share = {} if values["share"] == 1 else {"share": values["share"]}
     jobs, named = [], (_listed(values["models"]), _listed(values["recipes"]))
     for model, recipe, *chosen in itertools.product(*named, *fields.values()):
         changes = dict(zip(fields, chosen, strict=True))
-        group = label(model, recipe, {**changes, **share})
+        group = label(model, recipe, changes, values["share"])
         if name := values["name"]:  # then only what varies is told beside it
             name = label(name, model if "models" in several else None)
             varied = {field: value for field, value in changes.items() if field in several}

@@ -205,10 +205,12 @@ def test_one_size_grows_at_a_time_and_its_work_with_it(monkeypatch):
 def test_the_family_s_steps_take_turns_and_are_set_beside_their_work(monkeypatch):
     monkeypatch.setattr(bench, "Worker", FakeWorker)
     monkeypatch.setitem(SECONDS, "family: cnn", 0.15)
+    monkeypatch.setitem(SECONDS, "family: cnn, with XLA", 0.2)
     found = bench.cost_of_family(TINY, rounds=2, steps=5)
     assert [*found] == [*FAMILY] and found["mixer"]["multiply_adds"] == 3 * bench.BATCH * 8_794_624
     last = str(benchmarks.tables({"family": found})["The family"]).splitlines()[-1]
-    assert last.split() == ["cnn", "150.0", "3.00", f"{multiply_adds(FAMILY['cnn']) / 8_794_624:.2f}"]
+    assert last.split() == ["cnn", "150.0", "3.00", f"{multiply_adds(FAMILY['cnn']) / 8_794_624:.2f}", "200.0"]
+    assert [name for name, row in found.items() if "milliseconds_with_xla" in row] == ["convmixer", "cnn"]
 
 
 # --- where a step's time goes ---------------------------------------------------------------------

@@ -148,18 +148,26 @@ def cost_of_size(config, rounds, steps):
 
 
 def cost_of_family(config, rounds, steps):
-    """Milliseconds of a training step of each model of chapter 9, as `train` trains it, and its multiply-adds."""
-    from worker import FAMILY_PREFIX
+    """Milliseconds of a training step of each model of chapter 9, as `train` trains it, and its multiply-adds.
+
+    Those that `train` doesn't let XLA compile are measured with it, too.
+    """
+    from worker import FAMILY_PREFIX, WITH_XLA
 
     from mixer_lib import multiply_adds
     from mixer_lib.models.family import FAMILY
 
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(Worker(FAMILY_PREFIX + name, config)) for name in FAMILY]
+        compiled = [name + WITH_XLA for name, one in FAMILY.items() if getattr(one, "convolutions", False)]
+        workers = [stack.enter_context(Worker(FAMILY_PREFIX + name, config)) for name in [*FAMILY, *compiled]]
         seconds = alternate(workers, "train", rounds, steps)
-    times = {name: _milliseconds(seconds[FAMILY_PREFIX + name]) for name in FAMILY}
-    work = {name: 3 * BATCH * multiply_adds(one) for name, one in FAMILY.items()}
-    return {name: {"milliseconds_a_step": times[name], "multiply_adds": work[name]} for name in FAMILY}
+    times = {name.removeprefix(FAMILY_PREFIX): _milliseconds(each) for name, each in seconds.items()}
+    rows = {name: {"milliseconds_a_step": times[name]} for name in FAMILY}
+    for name, one in FAMILY.items():
+        rows[name]["multiply_adds"] = 3 * BATCH * multiply_adds(one)
+        if name + WITH_XLA in times:
+            rows[name]["milliseconds_with_xla"] = times[name + WITH_XLA]
+    return rows
 
 
 def measure(config, python_with_torch=None, python_with_jax=None, rounds=7, steps=10, batch=BATCH):

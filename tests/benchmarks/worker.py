@@ -7,6 +7,7 @@ steps, the share of the cores' time that they leave unused, or the operations pe
 product reaches. Ends with its input.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -57,7 +58,7 @@ def part_contender(name, config, images, labels, batch):
     return {"train": train, "idle": lambda steps: idle_share(train, steps)}
 
 
-FAMILY_PREFIX = "family: "
+FAMILY_PREFIX, WITH_XLA = "family: ", ", with XLA"
 
 
 def timed_steps(step, steps):
@@ -159,7 +160,10 @@ def main():
     if contender.startswith(FAMILY_PREFIX):
         from mixer_lib.models.family import FAMILY
 
-        config = FAMILY[contender.removeprefix(FAMILY_PREFIX)]
+        name = contender.removeprefix(FAMILY_PREFIX)
+        config = dataclasses.replace(FAMILY[name.removesuffix(WITH_XLA)])
+        if name.endswith(WITH_XLA):
+            object.__setattr__(config, "convolutions", False)
         return serve(keras_contender("mixer_lib", config, images, labels, batch), sys.stdin, answers)
     of_a_part = contender in ("whole", "products") or contender.startswith("without ")
     verbs = (part_contender if of_a_part else keras_contender)(contender, MixerConfig(**config), images, labels, batch)
