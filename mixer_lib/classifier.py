@@ -102,14 +102,13 @@ def get_config(config):
     return config
 
 
-def build_classifier(config: Any, adapt_to: Any = None, augment: Any = None, blocks: Any = layers) -> keras.Model:
+def build_classifier(config: Any, adapt_to: Any = None, augment: Any = None) -> keras.Model:
     """Build the Mixer as a Keras model.
 
     Args:
         config: a `MixerConfig`, or the name of one in `PRESETS`.
         adapt_to: (N, H, W, 3) training images, 0-255, for each colour's mean and variance; loaded weights hold both.
         augment: an `Augment` layer, or None for the article's augmentation.
-        blocks: the module whose MixerBlock, Dense and Dropout are used; `train` passes faster, equal ones.
 
     Returns a `keras.Model`: (B, image_size, image_size, 3) images 0-255, uint8 or float -> (B, num_classes) logits.
     Augmentation is inside and acts with `training=True` alone. ValueError if config is neither a config nor a preset.
@@ -117,24 +116,24 @@ def build_classifier(config: Any, adapt_to: Any = None, augment: Any = None, blo
     config = get_config(config)
     if not isinstance(config, MixerConfig):
         return config.build(adapt_to, augment)
-    images, x = embed_patches(config, adapt_to, augment, blocks)  # x: (B, S, C)
+    images, x = embed_patches(config, adapt_to, augment)  # x: (B, S, C)
     for block in range(config.num_blocks):
         depth = config.stochastic_depth * block / max(1, config.num_blocks - 1)
         sizes = (config.tokens_mlp_dim, config.channels_mlp_dim, config.dropout, config.shared_norm, depth)
-        x = blocks.MixerBlock(*sizes, name=f"block_{block}")(x)  # (B, S, C)
+        x = layers.MixerBlock(*sizes, name=f"block_{block}")(x)  # (B, S, C)
     if config.pre_head_norm:
         x = keras.layers.LayerNormalization(epsilon=layers.EPSILON, name="pre_head_norm")(x)
-    return classify(config, images, x, blocks)
+    return classify(config, images, x)
 
 
-def embed_patches(config, adapt_to=None, augment=None, blocks=layers):
+def embed_patches(config, adapt_to=None, augment=None):
     """The start of every model of this book: (B, H, W, 3) images, and the (B, S, C) table of their embedded patches.
 
     In between, images are normalized, augmented (in training) and cut into patches.
     """
     images, x = normalize_images(config, adapt_to, augment)
     x = layers.Patches(config.patch_size, name="patches")(x)  # (B, S, P*P*3)
-    return images, blocks.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
+    return images, keras.layers.Dense(config.hidden_dim, name="embed")(x)  # (B, S, C)
 
 
 def normalize_images(config, adapt_to=None, augment=None):
@@ -150,10 +149,10 @@ def normalize_images(config, adapt_to=None, augment=None):
     return images, (augment or Augment(name="augment", dtype="float32"))(normalize(images))
 
 
-def classify(config, images, x, blocks=layers):
+def classify(config, images, x):
     """The end of every model: the mean of the (B, S, C) table over its patches, dropout, a dense layer; as a model."""
     x = keras.layers.GlobalAveragePooling1D("channels_last", name="pool")(x)  # (B, C)
-    x = blocks.Dropout(config.dropout, name="head_dropout")(x)
+    x = layers.Dropout(config.dropout, name="head_dropout")(x)
     initializer = "zeros" if getattr(config, "zero_head", False) else "glorot_uniform"
     head = keras.layers.Dense(config.num_classes, kernel_initializer=initializer, name="head", dtype="float32")
     return keras.Model(images, head(x), name="mixer")  # logits: (B, num_classes)

@@ -102,11 +102,11 @@ def seed_generators(model):
     return [generator for generator in found if isinstance(generator, SeedGenerator)]
 
 
-def _layers_of(model):
+def layers_of(model):
     """All layers of a model and of the models inside it."""
     for outer in getattr(model, "layers", ()):
         yield from sublayers(outer)
-        yield from _layers_of(outer)
+        yield from layers_of(outer)
 
 
 _COLOURS = weakref.WeakKeyDictionary()  # of each model: the mean and variance with which it was compiled
@@ -115,7 +115,7 @@ _COLOURS = weakref.WeakKeyDictionary()  # of each model: the mean and variance w
 def refresh_normalization(model):
     """Let a model normalize by the mean and variance among its weights, of which Keras compiles copies."""
     meant = []
-    for layer in _layers_of(model):
+    for layer in layers_of(model):
         if isinstance(layer, keras.layers.Normalization) and hasattr(layer, "adapt_mean"):
             layer.finalize_state()
             meant += [np.asarray(layer.mean).tobytes(), np.asarray(layer.variance).tobytes()]

@@ -106,7 +106,7 @@ def train(
 def _run(request, execution, folder, identity):
     config, recipe, dataset, epochs = request.config, request.recipe, request.dataset, request.epochs
     with first_weights(request.seed), execution.scope():
-        model = build_classifier(config, dataset.x_train, recipe.make_augmentation(), execution.blocks)
+        model = execution.speed_up(build_classifier(config, dataset.x_train, recipe.make_augmentation()))
         loss, metrics = recipe.make_loss(config.num_classes)
         model.compile(recipe.make_optimizer(), loss, metrics=metrics, jit_compile=execution.jit_compile)
     images, labels = dataset.validation_split()[0]

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from small_runs import NO_PROGRESS, QUICK, TINY, forbid_steps, replace_step, train_nothing
 
-from mixer_lib import Dataset, MixerConfig, Recipe, adamw, build_classifier, predict, train
+from mixer_lib import Dataset, MixerConfig, Recipe, adamw, build_classifier, compat, predict, train
 from mixer_lib.requirements import check_backend
 from mixer_lib.speedups.devices import Execution
 
@@ -304,7 +304,7 @@ def test_sizes_of_patches_that_are_offered_all_work():
 
 
 def test_devices_that_are_offered_all_share_a_batch(monkeypatch):
-    if Execution().blocks.__name__ == "mixer_lib.layers":
+    if not compat.KERAS_3:
         pytest.skip("only on Keras 3")
     message = refusal(lambda: Execution(devices=5, batch_size=12))
     assert [12 % int(n) for n in re.search(r"one of \[([\d, ]+)\]", message)[1].split(",")] == [0] * 6

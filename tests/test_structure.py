@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "addons": {"compat"},
     **{name: BASE | set(CORE[:place]) for place, name in enumerate(CORE)},
     "cluster": {"validation", "compat", "runs"},
-    "speedups": {"validation", "compat", "layers", "runs", "cluster"},
+    "speedups": {"validation", "compat", "layers", "models", "runs", "cluster"},
     "recipe": {"validation", "compat", "augmentation", "optimizers"},
     "regularization": set(),
     "optimizers": BASE | {"addons"},

@@ -1,3 +1,3 @@
 """The same numbers in less time: faster layers, cheap dropout masks, batches computed in parts, precision, devices.
-Only `training` uses it. It imports the core's `layers`, `cluster`, `compat`, `runs` and `validation`.
+Only `training` uses it. It imports the core's `layers`, `models`, `cluster`, `compat`, `runs` and `validation`.
 """

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from .. import compat, layers
+from .. import compat
 from ..cluster import engines
 from ..cluster.addresses import find_cluster
 from ..cluster.shared_run import shared_run
@@ -72,14 +72,13 @@ class Execution:
                 self.strategy = engines.of_hosts(self.cluster, self.devices, folder.channel)
             yield folder
 
-    @property
-    def blocks(self):
-        """The module whose layers train: faster ones on Keras 3."""
-        if not compat.KERAS_3:
-            return layers
-        from . import layers as faster
+    def speed_up(self, model):
+        """The model itself; on Keras 3, its layers compute the same in less time from now on (`layers.speed_up`)."""
+        if compat.KERAS_3:
+            from . import layers
 
-        return faster
+            layers.speed_up(model)
+        return model
 
     @contextlib.contextmanager
     def scope(self):

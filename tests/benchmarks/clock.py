@@ -19,7 +19,7 @@ import keras, mixer_lib, numpy
 from mixer_lib.speedups.devices import Execution
 execution = Execution(jit_compile=True)
 images, labels = numpy.zeros((128, 32, 32, 3), "uint8"), numpy.zeros(128, "int64")
-model = mixer_lib.build_classifier("article", images, blocks=execution.blocks)
+model = execution.speed_up(mixer_lib.build_classifier("article", images))
 model.compile(mixer_lib.adamw(0.005, 0.0001), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 float(execution.train_step(model)(images, labels)["loss"])
 """

@@ -3,6 +3,7 @@
 import keras
 
 from mixer_lib import Augment, adamw, build_classifier, compat
+from mixer_lib.speedups import layers as fast
 from mixer_lib.speedups.devices import Execution
 
 # stage: what it takes from mixer_lib; each keeps what the one before has
@@ -31,7 +32,7 @@ def keras_model(stage, config, images):
     """The classifier of a stage, compiled with the article's optimizer, loss and metrics."""
     execution = execution_of(stage, config)
     if _has(stage, "layers"):
-        model = build_classifier(config, images, blocks=execution.blocks)
+        model = execution.speed_up(build_classifier(config, images))
     else:
         model = _written_out(stage, config, images)
     model.compile(
@@ -63,7 +64,7 @@ def _written_out(stage, config, images):
     import tensorflow as tf
 
     layers = keras.layers
-    drop = execution_of(stage).blocks.Dropout if _has(stage, "masks") else layers.Dropout
+    drop = fast.Dropout if _has(stage, "masks") else layers.Dropout
 
     class ExtractPatches(layers.Layer):
         def call(self, x):

@@ -37,9 +37,8 @@ def step_without(part, config, images):
     if part == "dropout":
         config = dataclasses.replace(config, dropout=0.0)
     execution = Execution(jit_compile=True)
-    model = build_classifier(
-        config, images, Augment(0.0, mirror=False) if part == "augmentation" else None, execution.blocks
-    )
+    augment = Augment(0.0, mirror=False) if part == "augmentation" else None
+    model = execution.speed_up(build_classifier(config, images, augment))
     model.compile(
         keras.optimizers.SGD(0.005) if part == "AdamW" else adamw(0.005, 0.0001),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -19,11 +19,9 @@ if compat.backend_name() != "tensorflow":
 
 import tensorflow as tf
 
-from mixer_lib.speedups import layers as fast
-
 
 def compiled(config):
-    model = build_classifier(config, small_digits().x_train, blocks=fast)
+    model = Execution().speed_up(build_classifier(config, small_digits().x_train))
     model.compile(adamw(0.005, 0.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 
@@ -87,10 +85,11 @@ def test_each_half_and_each_step_draws_keys_of_its_own_and_the_same_again():
     assert losses() == first
 
 
-@pytest.mark.parametrize("blocks", [fast, None], ids=["fast", "plain"])
-def test_no_layer_draws_more_keys_in_a_step_than_are_reserved_for_it(blocks):
+@pytest.mark.parametrize("faster", [True, False])
+def test_no_layer_draws_more_keys_in_a_step_than_are_reserved_for_it(faster):
     config = dataclasses.replace(TINY, stochastic_depth=0.1, num_blocks=2)
-    model = build_classifier(config, augment=Augment(shift=2), **({"blocks": blocks} if blocks else {}))
+    model = build_classifier(config, augment=Augment(shift=2))
+    model = Execution().speed_up(model) if faster else model
     states = [generator.state for generator in compat.seed_generators(model)]
     with keras.StatelessScope(state_mapping=[(state, state + 0) for state in states]) as scope:
         model(np.zeros((2, 8, 8, 3), "uint8"), training=True)

@@ -41,7 +41,7 @@ def runs(digits, tmp_path_factory):
 def model_in(precision):
     execution = Execution(precision)
     with execution.scope():
-        model = build_classifier(TINY, small_digits().x_train, blocks=execution.blocks)
+        model = execution.speed_up(build_classifier(TINY, small_digits().x_train))
         model.compile(QUICK.make_optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 

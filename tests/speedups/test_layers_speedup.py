@@ -10,6 +10,9 @@ from small_runs import TINY
 
 from mixer_lib import MixerBlock, build_classifier, compat
 from mixer_lib.layers import EPSILON
+from mixer_lib.models.gmlp import GmlpConfig
+from mixer_lib.models.resmlp import ResMlpConfig
+from mixer_lib.models.vit import VitConfig
 
 if not compat.KERAS_3:
     pytest.skip("only on Keras 3", allow_module_level=True)
@@ -19,10 +22,14 @@ if compat.backend_name() != "tensorflow":
 import tensorflow as tf
 
 from mixer_lib.speedups import layers as fast
+from mixer_lib.speedups.devices import Execution
 
 CONFIGS = {
     "article": dataclasses.replace(TINY, num_blocks=2, shared_norm=True),
     "paper": dataclasses.replace(TINY, num_blocks=2, shared_norm=False, pre_head_norm=True, stochastic_depth=0.1),
+    "gmlp": GmlpConfig(8, 4, 2, 8, 5, ffn_dim=6),
+    "resmlp": ResMlpConfig(8, 4, 2, 8, 5, mlp_dim=6),
+    "vit": VitConfig(8, 4, 2, 8, 5, num_heads=2, mlp_dim=6),
 }
 
 
@@ -92,9 +99,11 @@ def test_a_mixer_block_has_the_values_and_gradients_of_the_plain_one(shared_norm
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_a_model_of_them_reads_the_plain_model_s_weights_file_and_gives_its_logits(config, tmp_path):
+def test_a_model_that_is_sped_up_has_the_plain_one_s_weights_file_logits_and_gradients(config, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3)).astype("uint8")
-    plain, faster = build_classifier(config, images), build_classifier(config, images, blocks=fast)
+    plain, faster = build_classifier(config, images), Execution().speed_up(build_classifier(config, images))
+    kinds = {type(layer) for layer in compat.layers_of(faster)}
+    assert kinds & set(fast.FASTER.values()) and not kinds & set(fast.FASTER)
     assert {type(layer).__name__ for layer in faster.layers} == {type(layer).__name__ for layer in plain.layers}
     for variable in plain.trainable_variables:
         variable.assign(np.random.default_rng(1).normal(0, 0.3, variable.shape))
@@ -105,6 +114,7 @@ def test_a_model_of_them_reads_the_plain_model_s_weights_file_and_gives_its_logi
         target.load_weights(tmp_path / "made.weights.h5")
         apart = np.abs(np.asarray(target(images)) - expected).max()
         assert apart < 4e-6 * np.abs(expected).max()
+    assert_close(results(faster, images.astype("float32")), results(plain, images.astype("float32")))
 
 
 def operations_of_a_bias_s_gradient(layer, call, shape):
