@@ -5,7 +5,7 @@ Shapes: N images of H x W pixels, P the side of a patch, S = H/P * W/P patches, 
 
 import numpy as np
 
-from ..evaluation import compute_logits, softmax
+from ..evaluation import compute_logits, evaluate, softmax
 from ..pictures.read import to_images
 
 
@@ -117,6 +117,12 @@ def shift_images(images, down, right):
     rows = np.clip(np.arange(images.shape[1]) - down, 0, images.shape[1] - 1)
     columns = np.clip(np.arange(images.shape[2]) - right, 0, images.shape[2] - 1)
     return images[:, rows][:, :, columns]
+
+
+def accuracy_when_moved(model, images, labels, pixels):
+    """Top-1, as a fraction, on images moved by so many pixels: the mean of down, up, right and left."""
+    ways = [(pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)] if pixels else [(0, 0)]
+    return float(np.mean([evaluate(model, shift_images(images, *way), labels)["top1"] for way in ways]))
 
 
 def add_noise(images, deviation, seed=0):

@@ -32,29 +32,29 @@ def history(name):
     raise ValueError(f"No recorded run has the name {name!r}. Choose one of {', '.join(cards())}.")
 
 
-def trials(name):
-    """The trials of a recorded search, the best first: a dict of texts each, as its table has them."""
+def rows(name):
+    """The rows of a recorded table, such as the trials of a search, the best first: a dict of texts each."""
     with open(RECORDED / f"{name}.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def trial_epochs(name):
     """The epochs of a recorded search's trials: {trial: history}."""
-    rows = np.genfromtxt(RECORDED / f"{name}-epochs.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
-    return {trial: rows[rows["trial"] == trial] for trial in np.unique(rows["trial"]).tolist()}
+    all_rows = np.genfromtxt(RECORDED / f"{name}-epochs.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    return {trial: all_rows[all_rows["trial"] == trial] for trial in np.unique(all_rows["trial"]).tolist()}
 
 
 def table(names):
     """A `Table` of recorded runs, accuracies first; a name that isn't recorded has a row that says so."""
     heads = ("run", "top-1", "top-5", "val top-1", "val top-5", "epochs", "best", "parameters")
-    rows, known = [], cards()
+    lines, known = [], cards()
     for name in names:
         cells = ["not recorded", *[""] * (len(heads) - 2)]
         if card := known.get(name):
             cells = [f"{card[key]:.2%}" for key in ("top1", "top5", "val_top1", "val_top5")]
             cells += [f"{card[key]:,}" for key in ("epochs_run", "best_epoch", "parameters")]
-        rows.append((name, *cells))
-    return Table(heads, rows)
+        lines.append((name, *cells))
+    return Table(heads, lines)
 
 
 def tfa_trajectory():
@@ -62,5 +62,5 @@ def tfa_trajectory():
 
     tests/test_optimizers.py defines the problem.
     """
-    rows = np.loadtxt(RECORDED / "tfa-adamw.csv", delimiter=",", dtype="float64")
-    return rows[:, 0].astype(int), rows[:, 1:]
+    steps = np.loadtxt(RECORDED / "tfa-adamw.csv", delimiter=",", dtype="float64")
+    return steps[:, 0].astype(int), steps[:, 1:]

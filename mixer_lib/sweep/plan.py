@@ -76,7 +76,7 @@ def _check_keys(table, known, lines, part):
     for key, value in table.items():
         if key not in known:
             raise lines.error(f"{key!r} is unknown. There are {', '.join(known)}.", key, part)
-        expected, several = type(known[key]), key in ("models", "recipes", "seeds")
+        expected, several = type(known[key]), key in ("models", "recipes", "seeds", "share")
         values = value if several and isinstance(value, list) else [value]
         if not values:
             raise lines.error(f"{key} is empty: there is nothing to run.", key, part)
@@ -92,23 +92,24 @@ def _listed(value):
 
 
 def _product(values, folder, lines, part):
-    """The jobs of a table: models x recipes x fields x seeds."""
+    """The jobs of a table: models x recipes x shares x fields x seeds."""
     fields = {}
     for field, choices in values["set"].items():
         fields[field] = _listed(choices)
         if not fields[field]:
             raise lines.error(f"{field} is empty: there is nothing to run.", field, part)
     several = {field for field, choices in fields.items() if len(choices) > 1}
-    several |= {key for key in ("models", "recipes") if len(_listed(values[key])) > 1}
-    jobs, named = [], (_listed(values["models"]), _listed(values["recipes"]))
-    for model, recipe, *chosen in itertools.product(*named, *fields.values()):
+    several |= {key for key in ("models", "recipes", "share") if len(_listed(values[key])) > 1}
+    jobs, named = [], [_listed(values[key]) for key in ("models", "recipes", "share")]
+    for model, recipe, share, *chosen in itertools.product(*named, *fields.values()):
         changes = dict(zip(fields, chosen, strict=True))
-        group = label(model, recipe, changes, values["share"])
+        group = label(model, recipe, changes, share)
         if name := values["name"]:  # then only what varies is told beside it
             name = label(name, model if "models" in several else None)
             varied = {field: value for field, value in changes.items() if field in several}
-            group = label(name, recipe if "recipes" in several else None, varied)
-        jobs += _jobs(values, folder, lines, part, group, model, recipe or None, changes)
+            part_of_data = share if "share" in several else 1
+            group = label(name, recipe if "recipes" in several else None, varied, part_of_data)
+        jobs += _jobs({**values, "share": share}, folder, lines, part, group, model, recipe or None, changes)
     return jobs
 
 
@@ -143,7 +144,7 @@ def _read_search(values, top, folder, lines):
         raise lines.error(f'search must be "halving". Received: {top["search"]!r}.', "search")
     if top["runs"]:
         raise lines.error("a search has no [[runs]]: it makes them. Say above what they share.", part=1)
-    for key in ("models", "recipes", "seeds"):
+    for key in ("models", "recipes", "seeds", "share"):
         if len(_listed(values[key])) > 1:
             raise lines.error(f"a search has one of {key}. Received: {values[key]!r}.", key)
         values[key] = _listed(values[key])[0]

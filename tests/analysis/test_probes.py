@@ -92,6 +92,19 @@ def test_a_shift_moves_the_picture_and_repeats_its_edge():
     assert np.array_equal(probes.shift_images(images, 0, 0), images)
 
 
+def test_the_accuracy_on_moved_pictures_is_the_mean_of_four_directions(model):
+    images, labels = random_images(40), np.random.default_rng(3).integers(0, TINY.num_classes, 40)
+
+    def right(down, across):
+        moved = probes.shift_images(images, down, across)
+        return np.mean(np.asarray(model(moved)).argmax(axis=1) == labels)
+
+    assert probes.accuracy_when_moved(model, images, labels, 0) == pytest.approx(right(0, 0))
+    expected = [right(3, 0), right(-3, 0), right(0, 3), right(0, -3)]
+    assert len({*expected}) > 1
+    assert probes.accuracy_when_moved(model, images, labels, 3) == pytest.approx(np.mean(expected))
+
+
 def test_noise_has_the_given_deviation_and_stays_within_the_colours():
     grey = np.full((20, 8, 8, 3), 128, "uint8")
     found = probes.add_noise(grey, 10)

@@ -1,6 +1,7 @@
 """Recorded runs come with the library; a model of another family is a run like the Mixer's."""
 
 import json
+import sys
 
 import keras
 import pytest
@@ -11,7 +12,7 @@ from mixer_lib import RunResult, build_classifier, evaluate, load_dataset, train
 from mixer_lib.models.gmlp import GmlpConfig
 from mixer_lib.runs import recorded
 from mixer_lib.runs.tables import Table
-from tools.maintain import record
+from tools.maintain import record, shifts
 
 
 def test_a_run_with_weights_and_one_without_are_both_found():
@@ -81,7 +82,7 @@ def test_the_trials_of_a_sweep_without_test_are_recorded_the_best_first_with_wha
         (tmp_path / name / "history.csv").write_text("\n".join(history[: epochs + 1]) + "\n")
     record.record_trials(record.trials_of_a_sweep(tmp_path), tmp_path, "rates", tmp_path / "recorded")
     monkeypatch.setattr(recorded, "RECORDED", tmp_path / "recorded")
-    best, other = recorded.trials("rates")
+    best, other = recorded.rows("rates")
     assert [(row["trial"], row["preset"], row["learning_rate"]) for row in (best, other)] == [
         ("b", "vit", "0.005"),
         ("a", "vit", "0.002"),
@@ -113,3 +114,14 @@ def test_a_published_model_laid_out_is_a_finished_run(tmp_path, monkeypatch):
     assert train("article", load_dataset("digits"), tmp_path / "run", card.epochs_asked, card.seed) == card
     with pytest.raises(FileExistsError):
         record.lay_out(tmp_path / "run", "article-digits")
+
+
+def test_accuracies_on_moved_pictures_are_recorded_for_each_run(tmp_path, monkeypatch):
+    record.lay_out(tmp_path / "mine", "article-digits")
+    monkeypatch.setattr(sys, "argv", ["shifts", "moved", str(tmp_path / "mine"), "--dataset", "digits"])
+    shifts.main(tmp_path)
+    monkeypatch.setattr(recorded, "RECORDED", tmp_path)
+    rows, card = recorded.rows("moved"), recorded.cards()["article-digits"]
+    assert [int(row["pixels"]) for row in rows] == list(shifts.PIXELS)
+    assert {(row["run"], row["seed"]) for row in rows} == {("mine", str(card["seed"]))}
+    assert float(rows[0]["top1"]) == pytest.approx(card["top1"]) > float(rows[-1]["top1"]) + 0.1

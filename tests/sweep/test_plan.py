@@ -76,6 +76,12 @@ def test_a_run_may_have_a_share_of_the_data_and_leave_the_test_set_unseen(read):
     assert not [word for word in plan.jobs[1].words() if "test" in word or "share" in word]
 
 
+def test_several_shares_are_a_factor_and_part_of_the_groups_names(read):
+    assert names(read('share = [1.0, 0.1]\nname = "half"')) == ["half-seed0", "half-share=0.1-seed0"]
+    assert names(read('share = 0.1\nname = "tenth"')) == ["tenth-seed0"]
+    assert [job.share for job in read("share = [0.5, 0.1]\nseeds = [0, 1]").jobs] == [0.5, 0.5, 0.1, 0.1]
+
+
 def test_a_search_has_ranges_and_choices_and_never_the_test_set(read):
     plan = read(
         'search = "halving"\ntrials = 5\nmin_epochs = 2\n[set]\ndropout = [0.1, 0.2]\nzoom = 0.1\n'
@@ -119,6 +125,9 @@ def test_a_search_has_ranges_and_choices_and_never_the_test_set(read):
         ('search = "halving"\n[set]\nshift = [2]', 3, ("shift needs two choices",)),
         ('search = "halving"\n[set]\ndropout = { low = 0.1, high = 1.5 }', 3, ("dropout must be a fraction", "1.5")),
         ('search = "halving"\nseeds = [0, 1]\nset = { shift = [1, 2] }', 2, ("a search has one of seeds",)),
+        ("share = [0.1, 1.5]", 1, ("share must be a fraction", "1.5")),
+        ("share = [0.1, 0.1]", 1, ("share holds a value twice", "0.1")),
+        ('search = "halving"\nshare = [0.1, 1.0]\nset = { shift = [1, 2] }', 2, ("a search has one of share",)),
         ('search = "halving"\ntrials = 0\nset = { shift = [1, 2] }', 2, ("trials must be", "0")),
         ('search = "halving"\nset = { shift = [1, 2] }\n[[runs]]\nseeds = 1', 3, ("a search has no [[runs]]",)),
     ],

@@ -13,7 +13,7 @@ from small_notebooks import notebook
 from small_runs import REQUESTED, TINY, small_digits, train_nothing
 
 from mixer_lib import train
-from mixer_lib.runs.recorded import trial_epochs, trials
+from mixer_lib.runs.recorded import rows, trial_epochs
 from tools import verbs
 from tools.chapters import execute, notebooks, publish, runner
 from tools.hosting import kaggle
@@ -214,15 +214,15 @@ def test_a_search_is_recorded_with_the_epochs_of_its_trials_and_without_places(t
     search, kept = tmp_path / "search", tmp_path / "mixer_lib" / "recorded"
     for trial, epochs in (("trial000", 2), ("trial001", 1)):
         (search / trial).mkdir(parents=True)
-        rows = "".join(f"{epoch},0.5\n" for epoch in range(1, epochs + 1))
-        (search / trial / "history.csv").write_text("epoch,val_top1\n" + rows)
+        lines = "".join(f"{epoch},0.5\n" for epoch in range(1, epochs + 1))
+        (search / trial / "history.csv").write_text("epoch,val_top1\n" + lines)
     table = "trial,state,command\ntrial001,complete,python x --data=/a --run-dir=/b\ntrial000,pruned,python x\n"
     (search / "trials.csv").write_text(table + "trial002,running,python x\n")
     recorded(monkeypatch, tmp_path, search, "search-mine")
     assert (kept / "search-mine.csv").read_text() == table.replace(" --data=/a --run-dir=/b", "")
     monkeypatch.setattr("mixer_lib.runs.recorded.RECORDED", kept)
-    assert [row["trial"] for row in trials("search-mine")] == ["trial001", "trial000"]
-    assert {trial: len(rows) for trial, rows in trial_epochs("search-mine").items()} == {"trial000": 2, "trial001": 1}
+    assert [row["trial"] for row in rows("search-mine")] == ["trial001", "trial000"]
+    assert {trial: len(epochs) for trial, epochs in trial_epochs("search-mine").items()} == {"trial000": 2, "trial001": 1}
 
 
 def test_a_published_model_is_laid_out_in_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):

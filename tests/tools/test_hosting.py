@@ -227,8 +227,10 @@ def test_histories_are_carried_where_a_chapter_reads_them():
     assert carrier.is_used("mixer_lib/recorded/gmlp.csv", 'recorded.history("gmlp")')
     assert not carrier.is_used("mixer_lib/sweep/engine.py", "import mixer_lib")
     assert not carrier.is_used("mixer_lib/recorded/gmlp.csv", "recorded.cards()")
-    assert carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.trials("search-best")')
+    assert carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.rows("search-best")')
     assert not carrier.is_used("mixer_lib/recorded/search-best.csv", 'recorded.history("gmlp")')
+    assert carrier.is_used("mixer_lib/recorded/search-best-epochs.csv", 'recorded.trial_epochs("search-best")')
+    assert not carrier.is_used("mixer_lib/recorded/family-rates.csv", 'recorded.rows("search-best")')
     compares = 'comparison.describe("article", "article-plus", 1)'
     for run, code in (("article", compares), ("article-seed2", compares), ("article-plus-seed1", compares)):
         assert carrier.is_used(f"mixer_lib/recorded/{run}.ranks.npy", code)

@@ -29,6 +29,7 @@ from tools.setup.shield import environment_of_pip
 SHORTENED = ("article-digits",)
 CARRIED = ("article", "article-digits")  # the weights that chapters load; the wheel has all that are published
 BY_HAND = ("__main__.py", "choices.py", "commands", "sweep")  # parts for a command line, not for a chapter
+TABLES = tuple(f"mixer_lib/recorded/{name}" for name in ("search-", "family-rates", "family-shifts"))  # and no histories
 LARGEST_NOTEBOOK = 1_000_000  # Kaggle takes a notebook of less than one megabyte
 
 CARRIER = '''# @title mixer_lib and what this chapter needs of it, carried by this notebook: run this first
@@ -129,8 +130,8 @@ def is_used(name, code):
     model, weights, _ = Path(name).name.partition(".weights.h5")
     if weights:
         return model in weights_used(code)
-    if name.startswith("mixer_lib/recorded/search-"):
-        return "recorded.trial" in code
+    if name.startswith(TABLES):
+        return '"' + Path(name).stem.removesuffix("-epochs") + '"' in code
     if name.startswith("mixer_lib/measured/curves/"):
         return "benchmarks.learning_curves(" in code
     if name.endswith(".csv"):
