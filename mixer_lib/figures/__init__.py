@@ -4,7 +4,7 @@ Each returns a matplotlib `Figure`. It imports `analysis.benchmarks`, and nothin
 
 from .benchmarks import seed_bands, step_waterfall
 from .data import channel_histograms, class_examples, colour_planes, picture_grid, split_bar, split_by_class, zoom_steps
-from .family import block_family
+from .family import accuracy_against_work, block_family
 from .patches import (
     block_diagram,
     changed_cells,

@@ -1,9 +1,10 @@
-"""A drawing of the blocks of chapter 9 side by side."""
+"""Drawings of the models of chapter 9: their blocks side by side, what they reach for their work."""
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
 from .patches import CHANNELS, TOKENS
+from .runs import COLOURS
 from .style import GREEN, GREY, INK, PURPLE, WIDTH
 
 PATCHES, ROWS, BOTH, EACH = "mixes patches", "mixes channels", "mixes both", "each number, or row, by itself"
@@ -62,3 +63,14 @@ def _column(ax, steps):
             start = begins[text]
             ax.plot([0.25, left[text], left[text], -0.46], [start, start, -place, -place], color=GREEN, zorder=0)
         begins |= {ADD: -place - 0.5} if text == ADD else {TIMES: -place - 0.5} if text == "widen, GELU" else {}
+
+
+def accuracy_against_work(models):
+    """Top-1 of each run against the multiply-adds for a picture: {name: (multiply-adds, a fraction for each run)}."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.8))
+    for (name, (work, runs)), colour, marker in zip(models.items(), COLOURS, "osD^vP", strict=False):
+        ax.plot([work / 1e6] * len(runs), [100 * top1 for top1 in runs], marker, color=colour, alpha=0.8, label=name)
+    ax.set(xlabel="multiply-adds for a picture (millions)", ylabel="top-1 (%)", xlim=(0, None))
+    ax.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, labelcolor=INK)
+    return figure

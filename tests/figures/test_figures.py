@@ -76,6 +76,12 @@ def test_every_block_of_the_family_is_drawn_and_adds_its_input():
     assert all("+ input" in [text.get_text() for text in ax.texts] for ax in axes)
 
 
+def test_each_model_has_a_point_for_each_run_over_its_work():
+    (ax,) = figures.accuracy_against_work({"a": (2e6, [0.3, 0.4]), "b": (5e6, [0.5])}).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn == {"a": [[2, 30], [2, 40]], "b": [[5, 50]]}
+
+
 def test_maps_of_reach_are_three_in_a_row_and_what_is_not_reached_is_blank():
     maps = {str(i): np.array([[1.0, 0.1], [0.0, 0.1]]) for i in range(5)}
     panels = [ax for ax in figures.reach_maps(maps).axes if ax.images and ax.get_title()]
@@ -97,6 +103,7 @@ def test_letters_are_large_enough_on_a_phone():
             figures.compare_histories({name: recorded.history(name) for name in names}, {"top1": "x"}, minus="article"),
             figures.line_plot([0, 1], {"a curve": [0, 1]}, "x", "y", marks={1: "a mark"}),
             figures.block_family(),
+            figures.accuracy_against_work({"a model": (2e6, [0.3, 0.4])}),
             figures.stacked_bars({"a part": [1, 2], "another part": [2, 1]}, ["one", "two"]),
         ]
         for figure in drawn:

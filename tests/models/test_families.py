@@ -1,12 +1,14 @@
 """The family beside the Mixer: blocks against NumPy, sizes, saving, and what they refuse."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_models import count_parameters, dense, gelu, mlp, norm, random_images, random_table, randomize
 
-from mixer_lib import build_classifier, multiply_adds
+from mixer_lib import build_classifier, multiply_adds, train
 from mixer_lib.compat import needs_whole_batches, seed_generators, sublayers
 from mixer_lib.models.cnn import CnnConfig
 from mixer_lib.models.convmixer import ConvMixerConfig
@@ -254,3 +256,13 @@ def test_invalid_sizes_are_refused_by_name(config, changes, message):
 def test_each_of_the_family_has_about_as_many_parameters_as_the_mixer(name):
     count = count_parameters(build_classifier(FAMILY[name]))
     assert abs(count / count_parameters(build_classifier(FAMILY["mixer"])) - 1) <= TOLERANCE, count
+
+
+@every
+def test_a_run_of_any_family_is_known_again_and_goes_on(config, tmp_path):
+    from small_runs import QUICK, small_digits
+
+    config = dataclasses.replace(config, num_classes=10)
+    first = train(config, small_digits(), tmp_path, epochs=1, recipe=QUICK)
+    assert train(config, small_digits(), tmp_path, epochs=1, recipe=QUICK) == first
+    assert train(config, small_digits(), tmp_path, epochs=2, recipe=QUICK).epochs_run == 2
