@@ -1,6 +1,5 @@
 """Where a chapter runs - Kaggle, Colab or a machine of one's own - and what to click when something is missing."""
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -14,6 +13,7 @@ from ..runs import provenance
 from ..runs.checkpoint import check_same_run, read_checkpoint
 from ..runs.files import atomic_write
 from ..runs.folder import FILES, RunFolder
+from ..runs.request import as_json
 from ..validation import user_path
 
 CLICKS = {
@@ -81,7 +81,7 @@ def _refusal(folder, config, recipe, seed):
     found = dict(state["identity"])
     requested = {"keras": keras.__version__, "backend": backend_name()}
     for name, value in (("config", getattr(config, "model", config)), ("recipe", recipe)):
-        requested |= {name: dataclasses.asdict(value)} if value is not None else {}
+        requested |= {name: as_json(value)} if value is not None else {}
     requested |= {"seed": seed} if seed is not None else {}
     for identity in (found, requested):
         if isinstance(identity.get("config"), dict):

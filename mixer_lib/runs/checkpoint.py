@@ -74,7 +74,6 @@ def check_same_run(folder, found, requested):
         {**DEFAULTS, **identity, "recipe": {**RECIPE_DEFAULTS, **identity.get("recipe", {})}}
         for identity in (found, requested)
     )
-    found, requested = (json.loads(json.dumps(identity)) for identity in (found, requested))  # tuples become lists
     for key in {**requested, **found}:
         old, new = found.get(key), requested.get(key)
         patch_alone = key == "keras" and old and new and old.rpartition(".")[0] == new.rpartition(".")[0]

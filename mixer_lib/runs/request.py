@@ -1,6 +1,7 @@
 """What a run asks for: checked before any work, compared when it continues, written on its card."""
 
 import dataclasses
+import json
 import math
 import numbers
 
@@ -64,8 +65,8 @@ class RunRequest:
     def identity(self, execution):
         """What makes a run this one; `execution` is the part that says how a step is computed."""
         identity = {
-            "config": dataclasses.asdict(self.config),
-            "recipe": dataclasses.asdict(self.recipe),
+            "config": as_json(self.config),
+            "recipe": as_json(self.recipe),
             "dataset": self.dataset.name,
             "data_fingerprint": self.dataset.fingerprint,
             "seed": self.seed,
@@ -81,8 +82,8 @@ class RunRequest:
         """The fields of the card that are known before training."""
         return {
             "preset": self.name,
-            "config": dataclasses.asdict(self.config),
-            "recipe": dataclasses.asdict(self.recipe),
+            "config": as_json(self.config),
+            "recipe": as_json(self.recipe),
             "dataset": self.dataset.name,
             "data_fingerprint": self.dataset.fingerprint,
             "seed": self.seed,
@@ -90,3 +91,8 @@ class RunRequest:
             "command": self.command,
             "class_names": [str(name) for name in self.dataset.class_names],
         }
+
+
+def as_json(settings):
+    """The fields of a dataclass as a JSON file gives them back: a tuple becomes a list."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
