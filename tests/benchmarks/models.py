@@ -3,7 +3,6 @@
 import keras
 
 from mixer_lib import Augment, adamw, build_classifier, compat
-from mixer_lib.speedups import layers as fast
 from mixer_lib.speedups.devices import Execution
 
 # stage: what it takes from mixer_lib; each keeps what the one before has
@@ -64,7 +63,9 @@ def _written_out(stage, config, images):
     import tensorflow as tf
 
     layers = keras.layers
-    drop = fast.Dropout if _has(stage, "masks") else layers.Dropout
+    drop = layers.Dropout
+    if _has(stage, "masks") and compat.KERAS_3:
+        from mixer_lib.speedups.dropout import Dropout as drop
 
     class ExtractPatches(layers.Layer):
         def call(self, x):

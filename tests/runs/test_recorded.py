@@ -126,3 +126,7 @@ def test_accuracies_on_moved_pictures_are_recorded_for_each_run(tmp_path, monkey
     assert {(row["run"], row["seed"]) for row in rows} == {("mine", str(card["seed"]))}
     first, last = float(rows[0]["top1"]), float(rows[-1]["top1"])
     assert first == pytest.approx(card["top1"]) and last < first - 0.1
+    monkeypatch.setattr(sys, "argv", ["shifts", "moved", str(tmp_path / "mine"), str(tmp_path), "--dataset", "digits"])
+    with pytest.raises(SystemExit, match="holds no run"):  # before any work
+        shifts.main(tmp_path)
+    assert len(recorded.rows("moved")) == len(rows)

@@ -117,6 +117,17 @@ def test_a_model_that_is_sped_up_has_the_plain_one_s_weights_file_logits_and_gra
     assert_close(results(faster, images.astype("float32")), results(plain, images.astype("float32")))
 
 
+@pytest.mark.parametrize("options", [{"axis": 1}, {"axis": (1, 2)}, {"scale": False}, {"center": False}], ids=str)
+def test_a_norm_of_a_reader_s_own_model_stays_what_it_is(options):
+    shape, made = (4, 8), []
+    for _ in range(2):
+        images = keras.Input(shape)
+        made.append(keras.Model(images, keras.layers.LayerNormalization(**options)(images)))
+    plain, faster = made[0], Execution().speed_up(made[1])
+    assert type(faster.layers[1]) is fast.LayerNormalization
+    assert_close(results(faster, table(3, *shape)), results(plain, table(3, *shape)))
+
+
 def operations_of_a_bias_s_gradient(layer, call, shape):
     """The kinds of operations in a graph that computes the gradient of a layer's bias."""
 
