@@ -134,8 +134,11 @@ def is_used(name, code):
         return '"' + Path(name).stem.removesuffix("-epochs") + '"' in code
     if name.startswith("mixer_lib/measured/curves/"):
         return "benchmarks.learning_curves(" in code
-    if name.endswith(".csv"):
-        return "history(" in code or "trajectory(" in code
+    if name.endswith("tfa-adamw.csv"):
+        return "trajectory(" in code
+    if name.endswith(".csv"):  # of the runs that a chapter names, of all steps to the paper, of the published models
+        named = f'"{Path(name).stem}"' in code or name.startswith("mixer_lib/pretrained/")
+        return "history(" in code and (named or "/walk-" in name and "steps_to_paper(" in code)
     run, ranks, _ = Path(name).name.partition(".ranks.npy")
     if ranks:  # of the recipes that a chapter compares, all seeds
         return "comparison." in code and '"' + re.sub(r"-seed\d+$", "", run) + '"' in code
