@@ -9,8 +9,7 @@ import numpy as np
 
 from ..runs.card import RunResult
 from ..runs.ranks import read_ranks
-from ..runs.recorded import FOLDERS
-from ..runs.recorded import cards as cards_of_recorded_runs
+from ..runs.recorded import FOLDERS, seeds
 from ..validation import fraction
 
 RESAMPLES = 2_000
@@ -159,11 +158,10 @@ def find_runs(name):
         cards = [RunResult.load(path / "card.json") for path in found]
         pairs = zip(found, cards, strict=True)
         return [TestedRun(str(path), read_ranks(path / "ranks.npy"), card.data_fingerprint) for path, card in pairs]
-    known = cards_of_recorded_runs()
-    if name not in known:
+    if not (recorded := seeds(name)):
         raise ValueError(f"{name} is neither a run folder nor a group of them ({name}-seed0 ...), nor a recorded run.")
-    found = recorded_ranks(name).items()
-    return [TestedRun(f"{name}, seed {seed}", ranks, known[name]["data_fingerprint"]) for seed, ranks in found]
+    fingerprint = next(iter(recorded.values()))["data_fingerprint"]
+    return [TestedRun(f"{name}, seed {seed}", ranks, fingerprint) for seed, ranks in recorded_ranks(name).items()]
 
 
 def describe(first, second, k=1):

@@ -54,20 +54,21 @@ def trial_curves(epochs, best, column="val_top1"):
 
 
 def run_accuracies(runs, columns, line=None):
-    """Accuracies of several runs: a row for each of {label: card}, a point for each of two columns, {key: name}.
+    """Accuracies of several runs: a row for each of {label: cards}, a point for each card and column, {key: name}.
 
     `line` is (accuracy, name) of a dashed line to compare with.
     """
     if len(columns) > 2:
         raise ValueError(f"One figure shows two accuracies at most. Received: {', '.join(columns)}.")
     figure, ax = plt.subplots(figsize=(WIDTH, 0.42 * len(runs) + 1.3))
-    places = range(len(runs))
+    cards = [(place, card) for place, group in enumerate(runs.values()) for card in group]
     looks = ({"color": ORANGE, "fillstyle": "none", "marker": "D"}, {"color": BLUE, "marker": "o"})
     for (key, name), look in zip(columns.items(), looks, strict=False):
-        ax.plot([100 * card[key] for card in runs.values()], places, linestyle="none", markersize=8, label=name, **look)
+        values = [100 * card[key] for _, card in cards]
+        ax.plot(values, [place for place, _ in cards], linestyle="none", markersize=8, label=name, **look)
     if line:
         ax.axvline(100 * line[0], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=line[1])
-    ax.set_yticks(places, list(runs))
+    ax.set_yticks(range(len(runs)), list(runs))
     ax.set(xlabel="accuracy (%)", ylim=(len(runs) - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3, labelcolor=INK)

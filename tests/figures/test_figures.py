@@ -139,12 +139,13 @@ def test_more_runs_than_can_be_told_apart_are_refused():
 
 
 def test_accuracies_of_runs_have_a_point_for_each_run_and_column():
-    runs = {"the first": {"val_top5": 0.5, "top5": 0.625}, "the second": {"val_top5": 0.25, "top5": 0.75}}
+    first, again = {"val_top5": 0.5, "top5": 0.625}, {"val_top5": 0.75, "top5": 0.5}
+    runs = {"the first": [first, again], "the second": [{"val_top5": 0.25, "top5": 0.75}]}
     columns = {"val_top5": "validation", "top5": "test"}
     ax = figures.run_accuracies(runs, columns, line=(0.7, "claimed")).axes[0]
     validation, test, claimed = ax.lines
-    assert (list(validation.get_xdata()), list(test.get_xdata())) == ([50, 25], [62.5, 75])
-    assert list(test.get_ydata()) == [0, 1] and ax.yaxis_inverted()  # the first on top
+    assert (list(validation.get_xdata()), list(test.get_xdata())) == ([50, 75, 25], [62.5, 50, 75])
+    assert list(test.get_ydata()) == [0, 0, 1] and ax.yaxis_inverted()  # the first on top
     assert [label.get_text() for label in ax.get_yticklabels()] == ["the first", "the second"]
     assert claimed.get_xdata()[0] == pytest.approx(70) and claimed.get_label() == "claimed"
 

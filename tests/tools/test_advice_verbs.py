@@ -222,7 +222,10 @@ def test_a_search_is_recorded_with_the_epochs_of_its_trials_and_without_places(t
     assert (kept / "search-mine.csv").read_text() == table.replace(" --data=/a --run-dir=/b", "")
     monkeypatch.setattr("mixer_lib.runs.recorded.RECORDED", kept)
     assert [row["trial"] for row in rows("search-mine")] == ["trial001", "trial000"]
-    assert {trial: len(epochs) for trial, epochs in trial_epochs("search-mine").items()} == {"trial000": 2, "trial001": 1}
+    assert {trial: len(epochs) for trial, epochs in trial_epochs("search-mine").items()} == {
+        "trial000": 2,
+        "trial001": 1,
+    }
 
 
 def test_a_published_model_is_laid_out_in_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
