@@ -89,17 +89,22 @@ def with_variants(page, names):
     """The text of a page whose images in `names`, a set of files, have their dark variant beside them."""
 
     def both(found):
-        tag, source = found[0], found[1]
-        if unquote(source).split("/")[-1] not in names or "only-light" in tag:
-            return tag
-        bare = re.sub(r' class="[^"]*"', "", tag)
-        light = bare.replace("<img ", '<img class="only-light" ', 1)
-        dark = bare.replace("<img ", '<img class="only-dark" loading="lazy" ', 1)
-        dark = dark.replace(source, f"{source.removesuffix('.png')}-dark.png")
+        opened, image, source, closed = found[1] or "", found[2], found[3], found[4] or ""
+        if unquote(source).split("/")[-1] not in names or "only-light" in image:
+            return found[0]
+        bare = re.sub(r' class="[^"]*"', "", image)
+
+        def variant(look, loading=""):
+            link = opened.replace('<a class="', f'<a class="{look} ', 1)
+            return link + bare.replace("<img ", f'<img class="{look}"{loading} ', 1) + closed
+
+        light, dark = variant("only-light"), variant("only-dark", ' loading="lazy"')
+        dark = dark.replace(source, f"{source.removesuffix('.png')}-dark.png")  # the link's target, too
         # in an element of its own: the theme hides a caption that follows an image of the other mode
         return f'<span class="figure-variants">{light}{dark}</span>'
 
-    return re.sub(r'<img [^>]*?src="([^"]*_images/[^"]+\.png)"[^>]*>', both, page)
+    image = r'(<img [^>]*?src="([^"]*_images/[^"]+\.png)"[^>]*>)'
+    return re.sub(rf'(<a class="[^"]*image-reference"[^>]*>)?{image}(</a>)?', both, page)
 
 
 def add_variants(app, exception):

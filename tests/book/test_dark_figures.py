@@ -103,6 +103,14 @@ def test_a_page_shows_both_variants_under_one_caption():
     assert dark_figures.with_variants(page, {"other.png"}) == page
 
 
+def test_a_figure_leads_to_the_image_that_is_shown():
+    linked = '<a class="image-reference" href="_images/a.png"><img alt="A curve." src="_images/a.png" /></a>'
+    both = dark_figures.with_variants(linked, {"a.png"})
+    assert both.index('<a class="only-light image-reference" href="_images/a.png">') < both.index('src="_images/a.png"')
+    assert '<a class="only-dark image-reference" href="_images/a-dark.png"><img class="only-dark"' in both
+    assert both.count("</a>") == 2 and dark_figures.with_variants(both, {"a.png"}) == both
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(pdf.find_browser() is None, reason="no browser here")
 def test_the_variants_are_shown_on_the_ground_that_they_are_made_for(html, page, drawn):
