@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 
+from ..runs import recorded
 from ..runs.card import RunResult
 from ..runs.ranks import read_ranks
-from ..runs.recorded import FOLDERS, seeds
 from ..validation import fraction
 
 RESAMPLES = 2_000
@@ -124,14 +124,14 @@ def _bootstrap(bootstrap, data, statistic, options, seed):
 def recorded_ranks(name):
     """{seed: ranks} of the recorded runs of a name ("article": "article" itself and "article-seed1", ...).
 
-    ValueError if none has ranks.
+    A card says the seed: the published run, which has the bare name, need not be the first. ValueError if no run has
+    ranks.
     """
     found = {}
-    for folder in map(pathlib.Path, FOLDERS):
-        for file in [folder / f"{name}.ranks.npy", *folder.glob(f"{name}-seed*.ranks.npy")]:
-            seed = file.name.removesuffix(".ranks.npy").removeprefix(name).removeprefix("-seed") or "0"
-            if file.is_file() and seed.isdigit():
-                found[int(seed)] = read_ranks(file)
+    for run, card in recorded.seeds(name).items():
+        for file in (folder / f"{run}.ranks.npy" for folder in recorded.FOLDERS):
+            if file.is_file():
+                found[card["seed"]] = read_ranks(file)
     if not found:
         raise ValueError(f"No recorded run {name!r} has ranks. Record one with `python -m tools.maintain.record`.")
     return dict(sorted(found.items()))
@@ -158,9 +158,9 @@ def find_runs(name):
         cards = [RunResult.load(path / "card.json") for path in found]
         pairs = zip(found, cards, strict=True)
         return [TestedRun(str(path), read_ranks(path / "ranks.npy"), card.data_fingerprint) for path, card in pairs]
-    if not (recorded := seeds(name)):
+    if not (cards := recorded.seeds(name)):
         raise ValueError(f"{name} is neither a run folder nor a group of them ({name}-seed0 ...), nor a recorded run.")
-    fingerprint = next(iter(recorded.values()))["data_fingerprint"]
+    fingerprint = next(iter(cards.values()))["data_fingerprint"]
     return [TestedRun(f"{name}, seed {seed}", ranks, fingerprint) for seed, ranks in recorded_ranks(name).items()]
 
 

@@ -1,10 +1,13 @@
 """Comparing runs: an interval that has the luck of seeds and of test pictures in it."""
 
+import json
+
 import numpy as np
 import pytest
 
 from mixer_lib.analysis import comparison
 from mixer_lib.analysis.comparison import difference, hits, recorded_ranks, summary
+from mixer_lib.runs import recorded
 
 PICTURES = 2_000
 
@@ -107,26 +110,32 @@ def test_runs_on_different_pictures_are_refused():
         difference([], [[0, 1, 2]])
 
 
-def test_recorded_runs_are_found_by_name_and_seed(tmp_path, monkeypatch):
+def keep(folder, name, seed, ranks):
+    """Card and ranks of a run as if it were recorded in `folder`."""
     from mixer_lib.runs.ranks import pack_ranks
 
-    monkeypatch.setattr(comparison, "FOLDERS", (tmp_path,))
-    for name, rank in (("article", 0), ("article-seed1", 1), ("article-plus", 2), ("article-plus-seed1", 3)):
-        (tmp_path / f"{name}.ranks.npy").write_bytes(pack_ranks(np.array([rank, 300])))
+    (folder / f"{name}.json").write_text(json.dumps({"seed": seed}))
+    (folder / f"{name}.ranks.npy").write_bytes(pack_ranks(np.asarray(ranks)))
+
+
+def test_recorded_runs_are_found_by_name_and_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded, "FOLDERS", (tmp_path,))
+    keep(tmp_path, "article", 1, [1, 300])  # the published run
+    keep(tmp_path, "article-seed0", 0, [0, 300])
+    keep(tmp_path, "article-plus", 0, [2, 300])
+    (tmp_path / "article-seed2.json").write_text('{"seed": 2}')  # kept no ranks
     assert {seed: ranks.tolist() for seed, ranks in recorded_ranks("article").items()} == {0: [0, 255], 1: [1, 255]}
-    assert [ranks[0] for ranks in recorded_ranks("article-plus").values()] == [2, 3]
+    assert [ranks[0] for ranks in recorded_ranks("article-plus").values()] == [2]
     with pytest.raises(ValueError, match="No recorded run 'vit' has ranks"):
         recorded_ranks("vit")
 
 
 def test_a_sentence_tells_means_difference_interval_and_what_they_show(tmp_path, monkeypatch, quick):
-    from mixer_lib.runs.ranks import pack_ranks
-
-    monkeypatch.setattr(comparison, "FOLDERS", (tmp_path,))
+    monkeypatch.setattr(recorded, "FOLDERS", (tmp_path,))
     draw = np.random.default_rng(0)
     for name, accuracy in (("good", 0.7), ("bad", 0.5)):
         for seed, ranks in enumerate(runs(2, accuracy, draw)):
-            (tmp_path / f"{name}-seed{seed}.ranks.npy").write_bytes(pack_ranks(ranks))
+            keep(tmp_path, f"{name}-seed{seed}", seed, ranks)
     text = comparison.describe("good", "bad")
     assert text.startswith("good has ") and "(mean of 2 seeds), bad has " in text
     assert ": higher (+" in text and "95 % interval +" in text
