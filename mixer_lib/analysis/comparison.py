@@ -10,6 +10,7 @@ import numpy as np
 from ..runs import recorded
 from ..runs.card import RunResult
 from ..runs.ranks import read_ranks
+from ..runs.tables import Table
 from ..validation import fraction
 
 RESAMPLES = 2_000
@@ -135,6 +136,26 @@ def recorded_ranks(name):
     if not found:
         raise ValueError(f"No recorded run {name!r} has ranks. Record one with `python -m tools.maintain.record`.")
     return dict(sorted(found.items()))
+
+
+def means(names):
+    """A `Table` of mean ± standard deviation over the recorded seeds of each name; ValueError if a name has none.
+
+    `names` are names, or {label: name}.
+    """
+    lines = []
+    for label, name in names.items() if isinstance(names, dict) else zip(names, names, strict=True):
+        if not (found := recorded.seeds(name).values()):
+            raise ValueError(f"No recorded run has the name {name!r}. Choose one of {', '.join(recorded.cards())}.")
+        cells = [_mean([card[key] for card in found]) for key in ("top1", "top5", "val_top1", "val_top5")]
+        lines.append((label, *cells, len(found)))
+    return Table(("", "top-1", "top-5", "val top-1", "val top-5", "seeds"), lines)
+
+
+def _mean(fractions):
+    percents = 100 * np.asarray(fractions)
+    spread = f" ± {percents.std(ddof=1):.2f}" if len(percents) > 1 else ""
+    return f"{percents.mean():.2f}{spread}%"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ import csv
 import json
 import pathlib
 import re
-import statistics
 
 import numpy as np
 
@@ -62,26 +61,6 @@ def table(names):
 def seeds(name):
     """The recorded runs of a name, which differ in their seed alone, {run: card}: "article", "article-seed1", ..."""
     return {run: card for run, card in cards().items() if name in (run, re.sub(r"-seed\d+$", "", run))}
-
-
-def means(names):
-    """A `Table` of mean ± standard deviation over the recorded seeds of each name; ValueError if a name has none.
-
-    `names` are names, or {label: name}.
-    """
-    lines = []
-    for label, name in names.items() if isinstance(names, dict) else zip(names, names, strict=True):
-        if not (found := seeds(name).values()):
-            raise ValueError(f"No recorded run has the name {name!r}. Choose one of {', '.join(cards())}.")
-        cells = [_mean([card[key] for card in found]) for key in ("top1", "top5", "val_top1", "val_top5")]
-        lines.append((label, *cells, len(found)))
-    return Table(("", "top-1", "top-5", "val top-1", "val top-5", "seeds"), lines)
-
-
-def _mean(fractions):
-    percents = [100 * fraction for fraction in fractions]
-    spread = f" ± {statistics.stdev(percents):.2f}" if len(percents) > 1 else ""
-    return f"{statistics.mean(percents):.2f}{spread}%"
 
 
 def tfa_trajectory():

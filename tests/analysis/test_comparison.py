@@ -143,3 +143,15 @@ def test_a_sentence_tells_means_difference_interval_and_what_they_show(tmp_path,
     (tmp_path / "bad-seed1.ranks.npy").unlink()
     assert ": higher in these runs (+" in comparison.describe("good", "bad")
     assert "a single run does not show how far seeds differ" in comparison.describe("good", "bad")
+
+
+def test_a_table_of_means_has_a_row_for_each_name_over_all_its_seeds(monkeypatch):
+    runs = {"a": 0.5, "a-seed1": 0.52, "a-plus": 0.1}
+    keys = ("top1", "top5", "val_top1", "val_top5")
+    monkeypatch.setattr(recorded, "cards", lambda: {name: dict.fromkeys(keys, value) for name, value in runs.items()})
+    assert list(recorded.seeds("a")) == ["a", "a-seed1"] and list(recorded.seeds("a-seed1")) == ["a-seed1"]
+    rows = comparison.means({"both": "a", "one": "a-plus"}).rows
+    assert rows == [["both", *["51.00 ± 1.41%"] * 4, "2"], ["one", *["10.00%"] * 4, "1"]]
+    assert comparison.means(["a-plus"]).rows[0][0] == "a-plus"
+    with pytest.raises(ValueError, match="'b'.*a-seed1"):
+        comparison.means(["b"])

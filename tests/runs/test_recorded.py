@@ -41,18 +41,6 @@ def test_a_table_has_a_line_for_each_run_and_says_which_is_not_recorded():
     assert f"{card['top1']:.2%}" in lines[1] and f"{card['val_top5']:.2%}" in lines[1]
 
 
-def test_a_table_of_means_has_a_row_for_each_name_over_all_its_seeds(monkeypatch):
-    runs = {"a": 0.5, "a-seed1": 0.52, "a-plus": 0.1}
-    keys = ("top1", "top5", "val_top1", "val_top5")
-    monkeypatch.setattr(recorded, "cards", lambda: {name: dict.fromkeys(keys, value) for name, value in runs.items()})
-    assert list(recorded.seeds("a")) == ["a", "a-seed1"] and list(recorded.seeds("a-seed1")) == ["a-seed1"]
-    rows = recorded.means({"both": "a", "one": "a-plus"}).rows
-    assert rows == [["both", *["51.00 ± 1.41%"] * 4, "2"], ["one", *["10.00%"] * 4, "1"]]
-    assert recorded.means(["a-plus"]).rows[0][0] == "a-plus"
-    with pytest.raises(ValueError, match="'b'.*a-seed1"):
-        recorded.means(["b"])
-
-
 def test_a_table_is_html_in_a_notebook_and_refuses_a_row_of_another_length():
     shown = Table(("run", "top-1"), [("a<b", "1%")])
     assert shown._repr_html_().count("<tr>") == 2 and "<td>a&lt;b</td><td>1%</td>" in shown._repr_html_()
