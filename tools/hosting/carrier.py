@@ -29,9 +29,8 @@ from tools.setup.shield import environment_of_pip
 SHORTENED = ("article-digits",)
 CARRIED = ("article", "article-digits")  # the weights that chapters load; the wheel has all that are published
 BY_HAND = ("__main__.py", "choices.py", "commands", "sweep")  # parts for a command line, not for a chapter
-TABLES = tuple(
-    f"mixer_lib/recorded/{name}" for name in ("search-", "family-rates", "family-shifts")
-)  # and no histories
+# tables, and no histories
+TABLES = tuple(f"mixer_lib/recorded/{name}" for name in ("search-", "family-rates", "family-shifts"))
 LARGEST_NOTEBOOK = 1_000_000  # Kaggle takes a notebook of less than one megabyte
 
 CARRIER = '''# @title mixer_lib and what this chapter needs of it, carried by this notebook: run this first
