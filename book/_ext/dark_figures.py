@@ -104,7 +104,7 @@ def with_variants(page, names):
         return f'<span class="figure-variants">{light}{dark}</span>'
 
     image = r'(<img [^>]*?src="([^"]*_images/[^"]+\.png)"[^>]*>)'
-    return re.sub(rf'(<a class="[^"]*image-reference"[^>]*>)?{image}(</a>)?', both, page)
+    return re.sub(rf'(<a class="[^"]*image-reference"[^>]*>)?{image}(?(1)\s*(</a>))', both, page)
 
 
 def add_variants(app, exception):

@@ -104,11 +104,14 @@ def test_a_page_shows_both_variants_under_one_caption():
 
 
 def test_a_figure_leads_to_the_image_that_is_shown():
-    linked = '<a class="image-reference" href="_images/a.png"><img alt="A curve." src="_images/a.png" /></a>'
+    image = '<img alt="A curve." src="_images/a.png" />'
+    linked = f'<a class="image-reference" href="_images/a.png">{image}\n</a>'  # as Sphinx writes it
     both = dark_figures.with_variants(linked, {"a.png"})
     assert both.index('<a class="only-light image-reference" href="_images/a.png">') < both.index('src="_images/a.png"')
     assert '<a class="only-dark image-reference" href="_images/a-dark.png"><img class="only-dark"' in both
     assert both.count("</a>") == 2 and dark_figures.with_variants(both, {"a.png"}) == both
+    elsewhere = dark_figures.with_variants(f'<a href="b.html">{image}</a>', {"a.png"})
+    assert elsewhere.count("<a ") == elsewhere.count("</a>") == 1 and "a-dark.png" in elsewhere
 
 
 @pytest.mark.browser
