@@ -35,7 +35,7 @@ document.querySelectorAll('.highlight span[class]').forEach(word => {
   if (words[word.className] > 3) word.replaceWith(...word.childNodes);
 });
 """
-# axe-core, an accessibility checker, in light colours by all of its rules, and then the contrasts of the dark ones
+# axe-core, an accessibility checker, in light colours by all of its rules, and then what the dark ones change: contrasts and figures
 AXE = (ROOT / "tests" / "axe" / "axe.min.js").read_text(encoding="utf-8")
 CHECK = """(async () => {
   const settled = () => {
@@ -48,8 +48,8 @@ CHECK = """(async () => {
   const light = serious(await axe.run(document, {resultTypes: ['violations']}));
   document.documentElement.dataset.theme = 'dark';
   await settled();
-  const onlyContrast = {resultTypes: ['violations'], runOnly: ['color-contrast']};
-  const dark = serious(await axe.run(document, onlyContrast));
+  const whatDiffers = {resultTypes: ['violations'], runOnly: ['color-contrast', 'link-name', 'image-alt']};
+  const dark = serious(await axe.run(document, whatDiffers));
   return {light, dark};
 })()"""
 # pictures whose height does not follow their width

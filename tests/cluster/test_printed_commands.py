@@ -51,10 +51,10 @@ def test_the_slurm_script_tells_each_node_which_of_all_it_is(blocks, tmp_path):
 @on_tensorflow
 @pytest.mark.kills
 def test_the_two_terminals_train_together(blocks, tmp_path):
-    terminals = [block for block in blocks if "127.0.0.1:5000" in block and COMMAND in block]
+    terminals = [block for block in blocks if "127.0.0.1:12345" in block and COMMAND in block]
     assert len(terminals) == 2
     ports, run_dir = free_ports(2), tmp_path / "two"
-    new = {"5000": str(ports[0]), "5001": str(ports[1]), COMMAND: sys.executable, "runs/two": str(run_dir)}
+    new = {"12345": str(ports[0]), "12346": str(ports[1]), COMMAND: sys.executable, "runs/two": str(run_dir)}
     started = []
     for text in terminals:
         for old, value in new.items():
