@@ -66,6 +66,6 @@ def check_backend():
         usable = " or ".join(filter(is_installed, BACKENDS))
         way = f" KERAS_BACKEND={asked}: Set it to {usable}; or" if asked and usable else ""
         raise ImportError(
-            f"Keras needs a backend, and {name} {reason}.{way} pip install mixer-lib[tensorflow]; or mixer-lib[jax] or "
-            "mixer-lib[torch], with KERAS_BACKEND=jax or torch in the environment."
+            f"Keras needs a backend, and {name} {reason}.{way} pip install tensorflow; or jax or torch, with "
+            "KERAS_BACKEND=jax or torch in the environment."
         )

@@ -18,6 +18,7 @@ from small_models import random_images
 
 import mixer_lib
 from mixer_lib import load_pretrained, requirements
+from mixer_lib.exports.export import NEEDED
 from mixer_lib.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,11 +48,13 @@ def test_every_package_that_the_library_imports_is_declared_and_every_declared_o
     assert found - OPTIONAL == packages
 
 
-def test_the_extras_are_those_that_messages_name():
+def test_what_a_message_tells_to_install_is_in_an_extra():
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "mixer_lib").rglob("*.py")]
-    named = {name for text in texts for name in re.findall(r"mixer-lib\[(\w+)\]", text)}
-    assert {"tensorflow", "jax", "torch", "export", "heic", "sweep"} <= named
-    assert all(declared(name) for name in named | {"book"})
+    named = {name for text in texts for name in re.findall(r"pip install ([a-z][a-z-]+)", text)}
+    assert {"tensorflow", "optuna", "ray", "pillow-heif"} <= named
+    extras = [declared(extra) for extra in ("tensorflow", "jax", "torch", "export", "heic", "sweep")]
+    assert named <= {package for packages in extras for package in packages}
+    assert {name for names in NEEDED.values() for name in names} <= set(declared("export"))
 
 
 def test_there_is_one_version_number():
@@ -91,16 +94,14 @@ def test_a_public_function_has_a_type_for_each_argument_and_for_what_it_returns(
 # --- a backend ------------------------------------------------------------------------------------
 
 
-def test_a_missing_backend_is_told_in_one_line_that_names_the_extra(monkeypatch, tmp_path):
+def test_a_missing_backend_is_told_in_one_line_that_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(requirements.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     for backend, settings in (("jax", {}), ("", {"backend": "torch"}), ("", None)):
         monkeypatch.setenv("KERAS_BACKEND", backend)
         (tmp_path / "keras.json").write_text(json.dumps(settings) if settings is not None else "{")
         name = backend or (settings or {}).get("backend", "tensorflow")
-        with pytest.raises(
-            ImportError, match=rf"^Keras needs a backend, and {name} is not .*mixer-lib\[tensorflow\].*$"
-        ):
+        with pytest.raises(ImportError, match=rf"^Keras needs a backend, and {name} is not .*pip install tensorflow.*$"):
             requirements.check_backend()
     monkeypatch.undo()
     requirements.check_backend()

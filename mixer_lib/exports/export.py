@@ -79,7 +79,7 @@ def _check(model, path, card):
         raise ValueError(f"{path} is a folder. Name a file in it, such as {path / ('model' + kind)}.")
     missing = [name for name in NEEDED[kind] if importlib.util.find_spec(name) is None]
     if missing:
-        raise ImportError(f"To write {kind}, install {' and '.join(missing)}: pip install mixer-lib[export]")
+        raise ImportError(f"To write {kind}, install {' and '.join(missing)}: pip install {' '.join(missing)}")
     if kind != ".safetensors" and not (KERAS_3 and backend_name() == "tensorflow"):
         here = f"Keras {keras.__version__} on {backend_name()}"
         raise ValueError(

@@ -15,7 +15,7 @@ HEIC_SUFFIXES = {".heic", ".heif"}  # read where pillow-heif is installed
 SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
 SYSTEM_FILES |= {"system volume information"}
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb: a quarter of a gigabyte of RGB
-HEIC_HINT = "Convert it to JPEG, or install what reads it: pip install mixer-lib[heic]"
+HEIC_HINT = "Convert it to JPEG, or install what reads it: pip install pillow-heif"
 
 
 def is_system_file(path):

@@ -20,7 +20,7 @@ PATIENCE = 60  # seconds for runs to end when they are told to
 
 
 def import_ray(local):
-    """The module, told before its import how a `local` one is closed to others; ImportError names the extra."""
+    """The module, told before its import how a `local` one is closed to others; ImportError says how to install it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if local:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's word for "bind to 127.0.0.1", on any system
@@ -29,7 +29,7 @@ def import_ray(local):
     try:
         import ray
     except ImportError:
-        raise ImportError('A sweep needs Ray: pip install "mixer-lib[sweep]" (Python 3.12 or newer).') from None
+        raise ImportError("A sweep needs Ray: pip install ray (Python 3.12 or newer).") from None
     return ray
 
 

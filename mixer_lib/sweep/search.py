@@ -14,11 +14,11 @@ NAME, LOG, TABLE = "search", "search.log", "trials.csv"
 
 
 def import_optuna():
-    """The module, quiet; ImportError that names the extra."""
+    """The module, quiet; ImportError that says how to install it."""
     try:
         import optuna
     except ImportError:
-        raise ImportError('A search needs Optuna: pip install "mixer-lib[sweep]" (Python 3.12 or newer).') from None
+        raise ImportError("A search needs Optuna: pip install optuna (Python 3.12 or newer).") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
