@@ -35,7 +35,7 @@ document.querySelectorAll('.highlight span[class]').forEach(word => {
   if (words[word.className] > 3) word.replaceWith(...word.childNodes);
 });
 """
-# axe-core, an accessibility checker, in light colours by all of its rules, and then what the dark ones change: contrasts and figures
+# axe-core, an accessibility checker: by all of its rules in light colours, then by those of what the dark ones change
 AXE = (ROOT / "tests" / "axe" / "axe.min.js").read_text(encoding="utf-8")
 CHECK = """(async () => {
   const settled = () => {
