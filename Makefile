@@ -14,7 +14,7 @@ help: ## this list
 	@echo "  PYTHON=3.11 (a version or a path)   DATASET=cifar100|cifar10|mnist|digits   DATA=<folder or archive>"
 	@echo "  EPOCHS=<whole number>   SEED=<whole number>   DEVICES=<GPUs>   SOLUTIONS=no (make book, make pdf)   PORT=<number> (make lab)"
 
-quick: ## every chapter on small embedded data, then the rendered book; minutes, no network
+quick: ## every chapter on small embedded data, then the rendered book; minutes, no data to download
 	@$(RUN) -m tools.chapters.quick
 
 lab: ## JupyterLab on copies of the chapters in _build/lab/

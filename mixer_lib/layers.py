@@ -84,8 +84,8 @@ class MlpBlock(SameShape):
         self.built = True
 
     def call(self, x, training=None):
-        x = keras.activations.gelu(self.hidden(x), approximate=True)  # (B, S, mlp_dim)
-        return self.drop(self.out(x), training=training)  # (B, S, C)
+        x = keras.activations.gelu(self.hidden(x), approximate=True)  # (..., mlp_dim)
+        return self.drop(self.out(x), training=training)  # the shape of the input
 
     def get_config(self):
         return {**super().get_config(), "mlp_dim": self.mlp_dim, "dropout": self.dropout}

@@ -89,7 +89,8 @@ def seeds_text(cards, text):
 class SeedsRole(FigureRole):
     def lookup(self, root):
         name, _, field = self.text.partition(":")
-        return seeds_text(load_cards(root), self.text), f"all recorded seeds of {name}, {field}"
+        text = seeds_text(load_cards(root), self.text).replace(" ± ", "\u00a0±\u00a0").replace(" seed", "\u00a0seed")
+        return text, f"all recorded seeds of {name}, {field}"
 
 
 class FactRole(FigureRole):

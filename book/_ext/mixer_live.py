@@ -27,6 +27,9 @@ EMBEDS = {
 }
 
 
+LOADING = '<p class="ml-hint">Here the model computes in your browser. It is loading.</p>'  # until its script begins
+
+
 def lab(part, inner=""):
     return nodes.raw("", f'<div class="mixer-lab" data-part="{part}">{inner}</div>', format="html")
 
@@ -61,7 +64,7 @@ def embed(app, doctree, docname):
         return
     while figure.parent.get("classes") and "cell" not in figure.get("classes", []) and figure.parent.parent:
         figure = figure.parent
-    figure.parent.insert(figure.parent.index(figure) + 1, lab(part))
+    figure.parent.insert(figure.parent.index(figure) + 1, lab(part, LOADING))
 
 
 def add_scripts(app, pagename, templatename, context, doctree):

@@ -121,7 +121,7 @@ const LabShow = (() => {
       grid.classList.toggle("ml-covered", kind !== "none");
       if (kind !== "occlusion") this.occluding = null;
       const name = () => models[this.state.model].classes[this.chosenClass()];
-      if (kind === "channel") this.layOver(over, legend, this.column(this.tableOf(this.step.kind === "answer" ? { kind: "average" } : this.step, this.state.view)), `channel ${this.state.channel + 1}`);
+      if (kind === "channel") this.layOver(over, legend, this.column(this.tableOf(this.step.kind === "answer" ? { kind: "average" } : this.step, this.state.view)), `channel ${this.state.channel}`);
       if (kind === "votes") {
         const votes = this.votes(), classes = this.config.num_classes, one = this.chosenClass();
         this.layOver(over, legend, Float32Array.from({ length: this.S }, (_, s) => votes[s * classes + one]), `logit of ${name()}, each patch alone`);
@@ -256,10 +256,10 @@ const LabShow = (() => {
       mark(grid, [0, this.state.patch], 1, this.S, "row");
       const patch = rows.subarray(this.state.patch * width, (this.state.patch + 1) * width);
       Draw.pixels(this.$(".ml-patch"), patch, size);
-      this.text("patch", `Patch ${this.state.patch + 1}`);
+      this.text("patch", `Patch ${this.state.patch}`);
       this.$(".ml-numbers").textContent = `${Array.from(patch.subarray(0, 6), Math.round).join(", ")} … (${width} numbers)`;
       const [column, row] = [this.state.patch % this.side, Math.floor(this.state.patch / this.side)];
-      this.say(`patch ${this.state.patch + 1}: row ${row + 1}, column ${column + 1} of the picture`);
+      this.say(`patch ${this.state.patch}: row ${row}, column ${column} of the picture`);
       if (enter) this.fly(grid);
     }
 
@@ -302,9 +302,9 @@ const LabShow = (() => {
       const map = this.$('[data-grid="map"]'), column = this.column(table);
       Draw.heat(map.querySelector("canvas"), column, this.side, limit);
       mark(map, [patch % this.side, Math.floor(patch / this.side)], this.side, this.side, "cell");
-      this.text("map", `Channel ${channel + 1} as a map`);
+      this.text("map", `Channel ${channel} as a map`);
       this.legend(this.$('[data-legend="table"]'), limit, "value in the table");
-      this.say(`patch ${patch + 1}, channel ${channel + 1}: ${signed(column[patch], 3)}`);
+      this.say(`patch ${patch}, channel ${channel}: ${signed(column[patch], 3)}`);
       if (enter && "block" in step && view === "after") this.sweep(step, grid, canvas, limit);
     }
 
@@ -345,9 +345,9 @@ const LabShow = (() => {
       Draw.heat(this.$('[data-map="weights"]'), weights, side);
       Draw.heat(this.$('[data-map="product"]'), product, side);
       const bias = block.token_mixing.hidden.bias[unit], sum = product.reduce((a, b) => a + b) + bias;
-      this.text("column", `channel ${channel + 1}, after LayerNorm`);
-      this.text("unit", `weights of unit ${unit + 1}`);
-      this.text("sum", `Sum plus bias: ${signed(sum)}. GELU makes it ${signed(Mixer.gelu(sum))}: the value of unit ${unit + 1} for channel ${channel + 1}.`);
+      this.text("column", `channel ${channel}, after LayerNorm`);
+      this.text("unit", `weights of unit ${unit}`);
+      this.text("sum", `Sum plus bias: ${signed(sum)}. GELU makes it ${signed(Mixer.gelu(sum))}: the value of unit ${unit} for channel ${channel}.`);
       this.say("");
     }
 
@@ -371,7 +371,7 @@ const LabShow = (() => {
       const rest = this.S - order.slice(0, 5).reduce((sum, [, count]) => sum + count, 0);
       this.$(".ml-key").innerHTML = [...order.slice(0, 5).map(([one, count]) => [colour(one), names[one], count]),
         ...(rest ? [[others, "others", rest]] : [])].map(([c, name, count]) => `<li><i style="background:${c}"></i>${name}: ${count}</li>`).join("");
-      this.say(`patch ${patch + 1} alone would say: ${names[said[patch]]}`);
+      this.say(`patch ${patch} alone would say: ${names[said[patch]]}`);
       if (enter) grid.querySelector("canvas").animate([{ transform: "scaleY(1)" }, { transform: "scaleY(0.04)" }, { transform: "scaleY(1)" }],
         { duration: 1600, easing: "ease-in-out" });
     }

@@ -53,5 +53,6 @@ def _bars(card):
         start, colour = min(times[stage], times[stage] + saved), GREEN if saved >= 0 else ORANGE
         bars.append((card["stages"][stage], start, abs(saved), colour, f"{-saved:+.0f}"))
     bars.append(("a step of this library", 0, last, BLUE, f"{last:.0f}"))
-    bars += [(f"beside it: {name}", 0, times[name], GREY, f"{times[name]:.0f}") for name in train if name not in stages]
+    others = [name for name in train if name not in stages]
+    bars += [(f"to compare: {name}", 0, times[name], GREY, f"{times[name]:.0f}") for name in others]
     return bars

@@ -93,7 +93,7 @@ def channel_histograms(counts, mean, deviation):
     for ax, title in zip(axes, ("as stored", "normalized"), strict=True):
         ax.set(title=title, xlabel="value", yticks=[])
     axes[0].set_ylabel("how often")
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, labelcolor=INK)
     return figure
 
 

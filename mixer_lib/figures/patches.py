@@ -26,10 +26,11 @@ def image_to_table(image, table, patch_size, lit):
     axes[2].set_xticks([0, patch_size**2 - 1], [1, patch_size**2])
     axes[2].set_yticks([0, lit, len(table) - 1])
     row, column = divmod(lit, per_side)
-    frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3}
+    frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3, "zorder": 3}
     for ax, step in zip(axes, (patch_size, patch_size + 1), strict=False):
         ax.add_patch(Rectangle((column * step - 0.5, row * step - 0.5), patch_size, patch_size, **frame))
-    axes[2].plot(patch_size**2 - 0.2, lit, "<", color=ORANGE, markersize=10, clip_on=False)
+    axes[2].plot(patch_size**2 + 0.1, lit, "<", color=ORANGE, markersize=10, clip_on=False)
+    axes[2].set_xlim(-0.5, patch_size**2 - 0.5)
     axes[2].get_yticklabels()[1].set_color(ORANGE)
     return figure
 
@@ -58,8 +59,8 @@ def unrolled_patch(patch):
 def cost_by_patches(patches, mixer, attention):
     """Multiply-adds against the number of patches, for the mixing of a Mixer and of attention."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
-    ax.plot(patches, attention / 1e6, "--s", color=ORANGE, label="attention: every patch with every patch")
-    ax.plot(patches, mixer / 1e6, "-o", color=BLUE, label="token mixing, hidden width fixed")
+    ax.plot(patches, attention / 1e6, "--s", markevery=4, color=ORANGE, label="attention: every patch with every patch")
+    ax.plot(patches, mixer / 1e6, "-o", markevery=4, color=BLUE, label="token mixing, hidden width fixed")
     ax.set(xlabel="number of patches S", ylabel="multiply-adds, millions", ylim=(0, None))
     ax.legend()
     return figure

@@ -5,7 +5,8 @@ import matplotlib.pyplot as plt
 from .style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, WIDTH
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, INK)
-LOOKS = tuple(zip(COLOURS, ("-", (0, (4, 2)), "-.", (0, (1, 1)), "-", (0, (6, 2, 1, 2))), strict=True))  # and dashes
+DASHES = ("-", (0, (4, 2)), "-.", (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2, 1, 2)))
+LOOKS = tuple(zip(COLOURS, DASHES, strict=True))
 
 
 def compare_histories(histories, columns, smallest=0, minus=None):

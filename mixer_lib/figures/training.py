@@ -40,7 +40,8 @@ def learning_curves(history):
         for number, epoch in enumerate(learning_rate_drops(history)):
             label = "learning rate halved" if number == 0 else None
             axis.axvline(epoch, color=CUT, linestyle=":", linewidth=1, label=label)
-        axis.axvline(best, color=OTHER, linewidth=1, label=f"best epoch ({best})")
+        # wide and pale, since the learning rate may be halved at the same epoch
+        axis.axvline(best, color=OTHER, linewidth=5, alpha=0.4, zorder=0, label=f"best epoch ({best})")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
@@ -62,16 +63,20 @@ def stacked_bars(parts, totals):
 
 
 def confusion_map(counts, names):
-    """A confusion matrix (G, G), rows true, in percent of each row. Groups are numbered; only rows show their names."""
+    """A confusion matrix (G, G), rows true, in percent of each row. More than ten are numbered along the columns."""
     figure, axis = plt.subplots(figsize=(WIDTH, 1.9 + 0.2 * len(names)))
     percent = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    # the diagonal would drown the rest: colours end at the largest confusion
-    drawn = axis.imshow(percent, cmap="viridis", vmax=max(1.0, np.max(percent - np.diag(np.diag(percent)))))
-    numbers = range(1, len(names) + 1)
-    axis.set_xticks(range(len(names)), numbers, rotation=90 if len(names) > 10 else 0)
-    axis.set_yticks(range(len(names)), [f"{name}  {number}" for number, name in zip(numbers, names, strict=True)])
+    # the diagonal would drown the rest: colours end somewhat above the largest confusion
+    largest = np.max(percent - np.diag(np.diag(percent)))
+    drawn = axis.imshow(percent, cmap="viridis", vmax=max(1.0, 1.25 * largest))
+    if len(names) > 10:
+        axis.set_xticks(range(len(names)), range(1, len(names) + 1), rotation=90)
+        axis.set_yticks(range(len(names)), [f"{name}  {number}" for number, name in enumerate(names, 1)])
+    else:
+        axis.set_xticks(range(len(names)), names, rotation=45)
+        axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="guessed", ylabel="true")
-    figure.colorbar(drawn, ax=axis, label="% of the true group", extend="max", location="top", shrink=0.8)
+    figure.colorbar(drawn, ax=axis, label="% of the true row", location="top", shrink=0.8)
     return figure
 
 
@@ -99,7 +104,7 @@ def top_k_bars(image, best):
     left.axis("off")
     names, probabilities = zip(*best, strict=True)
     bars = right.barh(range(len(names)), [100 * probability for probability in probabilities], color=TRAINING)
-    right.bar_label(bars, fmt="%.0f %%", padding=3)
+    right.bar_label(bars, fmt="%.0f%%", padding=3)
     right.set_yticks(range(len(names)), [str(name) for name in names])
     right.invert_yaxis()
     right.set(xlabel="probability (%)", xlim=(0, 115))
@@ -118,7 +123,7 @@ def forward_pass(image, tables, logits):
         axis.imshow(table, cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
         axis.set_title(f"{name}\n{table.shape[0]} x {table.shape[1]}", fontsize=11.5)
         bare(axis)
-        axis.set_xlabel("channels")
+        axis.set_xlabel("values" if name == "patches" else "channels")
     axes[1].set_ylabel("patches")
     axes[-1].barh(range(len(logits)), logits, color=TRAINING, height=1.0)
     axes[-1].invert_yaxis()

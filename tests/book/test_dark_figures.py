@@ -95,10 +95,12 @@ def test_an_image_that_says_nothing_of_pictures_has_no_dark_variant(tmp_path):
 
 
 def test_a_page_shows_both_variants_under_one_caption():
-    page = '<figure><img alt="A curve." class="x" src="../_images/a%20b.png" style="width: 4px" /><figcaption>F'
+    image = '<img alt="A curve." class="x" src="../_images/a%20b.png" style="width: 4px; height: 3px;" />'
+    page = f"<figure>{image}<figcaption>F"
     both = dark_figures.with_variants(page, {"a b.png"})
     assert both.count("<img") == 2 and both.count("figcaption") == 1 and both.count('alt="A curve."') == 2
     assert 'class="only-light"' in both and 'class="only-dark"' in both and "a%20b-dark.png" in both
+    assert both.count("aspect-ratio: auto 4 / 3;") == 2  # room is kept for the one that is not loaded yet
     assert dark_figures.with_variants(both, {"a b.png"}) == both
     assert dark_figures.with_variants(page, {"other.png"}) == page
 

@@ -51,19 +51,11 @@ def _chdir(folder):  # Python 3.10
 
 
 def main():
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    from mixer_lib.figures.style import PICTURES, png_options
+    from mixer_lib.figures.style import png_options
 
     def save(name, figure):
         target = ROOT / "book" / name
-        options = png_options(figure)
-        figure.savefig(target, dpi=110, **options)
-        said = PngInfo()
-        said.add_text(PICTURES, options["metadata"][PICTURES])
-        # a quarter of the size
-        Image.open(target).convert("RGB").quantize(128).save(target, optimize=True, pnginfo=said)
+        figure.savefig(target, dpi=110, **png_options(figure))
         print(f"{name}: {Path(target).stat().st_size:,} bytes")
 
     with tempfile.TemporaryDirectory() as folder:
