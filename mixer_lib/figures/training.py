@@ -73,10 +73,10 @@ def confusion_map(counts, names):
         axis.set_xticks(range(len(names)), range(1, len(names) + 1), rotation=90)
         axis.set_yticks(range(len(names)), [f"{name}  {number}" for number, name in enumerate(names, 1)])
     else:
-        axis.set_xticks(range(len(names)), names, rotation=45)
+        axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="guessed", ylabel="true")
-    figure.colorbar(drawn, ax=axis, label="% of the true row", location="top", shrink=0.8)
+    figure.colorbar(drawn, ax=axis, label="% of the row", location="top", shrink=0.8)
     return figure
 
 
