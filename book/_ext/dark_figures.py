@@ -93,7 +93,7 @@ def with_variants(page, names):
         if unquote(source).split("/")[-1] not in names or "only-light" in image:
             return found[0]
         bare = re.sub(r' class="[^"]*"', "", image)
-        # room is kept for an image that is not loaded yet
+        # an image that is not loaded yet keeps its place
         bare = re.sub(r"width: (\d+)px; height: (\d+)px;", r"\g<0> aspect-ratio: auto \1 / \2;", bare)
 
         def variant(look, loading=""):

@@ -100,7 +100,7 @@ def test_a_page_shows_both_variants_under_one_caption():
     both = dark_figures.with_variants(page, {"a b.png"})
     assert both.count("<img") == 2 and both.count("figcaption") == 1 and both.count('alt="A curve."') == 2
     assert 'class="only-light"' in both and 'class="only-dark"' in both and "a%20b-dark.png" in both
-    assert both.count("aspect-ratio: auto 4 / 3;") == 2  # room is kept for the one that is not loaded yet
+    assert both.count("aspect-ratio: auto 4 / 3;") == 2  # the one that is not loaded yet keeps its place
     assert dark_figures.with_variants(both, {"a b.png"}) == both
     assert dark_figures.with_variants(page, {"other.png"}) == page
 
