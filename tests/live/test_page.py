@@ -139,7 +139,7 @@ def test_the_keyboard_walks_through_steps_and_tables(html, page):
     settle(page)
     assert page.evaluate(f"[{LAB}.state.channel, {LAB}.state.patch]") == [2, 9]
     value = page.evaluate(f"{LAB}.result().embedded[9 * 128 + 2]")
-    assert page.locator(".ml-readout").inner_text() == f"patch 10, channel 3: {value:.3f}".replace("-", "−")
+    assert page.locator(".ml-readout").inner_text() == f"patch 9, channel 2: {value:.3f}".replace("-", "−")
     assert page.locator(".ml-readout").get_attribute("aria-live") == "polite"
 
 
